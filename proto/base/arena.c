@@ -1,0 +1,99 @@
+#include "proto/base/arena.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/err.h"
+
+enum { CHUNK_SIZE = 4096 };
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size; // bytes of data
+    size_t used;
+    alignas(max_align_t) uint8_t data[];
+};
+
+void arena_init(struct arena *a, size_t ceiling) { *a = (struct arena){.ceiling = ceiling}; }
+
+static void chunks_free(struct arena_chunk *c)
+{
+    while (c != NULL) {
+        struct arena_chunk *next = c->next;
+        free(c);
+        c = next;
+    }
+}
+
+void arena_reset(struct arena *a)
+{
+    if (a->head != NULL) {
+        chunks_free(a->head->next);
+        a->head->next = NULL;
+        a->head->used = 0;
+    }
+    a->used = 0;
+}
+
+void arena_fini(struct arena *a)
+{
+    chunks_free(a->head);
+    a->head = NULL;
+    a->used = 0;
+}
+
+static bool chunk_add(struct arena *a, size_t n)
+{
+    size_t size = n > CHUNK_SIZE ? n : CHUNK_SIZE;
+    struct arena_chunk *c = malloc(sizeof *c + size);
+    if (c == NULL) return false;
+    *c = (struct arena_chunk){.next = a->head, .size = size};
+    a->head = c;
+    return true;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    size_t align = alignof(max_align_t);
+    if (n > a->ceiling) return NULL;
+    size_t need = (n + align - 1) & ~(align - 1);
+    if (need > a->ceiling - a->used) return NULL;
+    if ((a->head == NULL || need > a->head->size - a->head->used) && !chunk_add(a, need)) return NULL;
+    void *p = a->head->data + a->head->used;
+    a->head->used += need;
+    a->used += need;
+    return p;
+}
+
+void *arena_calloc(struct arena *a, size_t n)
+{
+    void *p = arena_alloc(a, n);
+    if (p != NULL) memset(p, 0, n);
+    return p;
+}
+
+struct err arena_dup(struct slice *out, struct arena *a, struct slice s)
+{
+    uint8_t *p = arena_alloc(a, s.n + 1);
+    if (p == NULL) return ERR(NO_SPACE);
+    if (s.n > 0) memcpy(p, s.p, s.n);
+    p[s.n] = 0;
+    *out = slice_of(p, s.n);
+    return OK;
+}
+
+const char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    static const char full[] = "(no room for the detail)";
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
+    if (p != NULL) vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    va_end(ap);
+    return p == NULL ? full : p;
+}
