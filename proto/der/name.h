@@ -20,6 +20,10 @@ enum { DNS_NAME_LEN_MAX = 253, DNS_LABEL_LEN_MAX = 63, IDENTIFIER_COUNT_MAX = 10
 // "xn--" labels, numeric top labels, anything too long, and '*' anywhere but as the whole first label when `wildcard_allowed`.
 // RFC 5280 section 4.2.1.6, RFC 5890. ERR_BAD_DNS_NAME, ERR_NO_SPACE. canonical(canonical(x)) = canonical(x).
 RESULT dns_name_canonical(struct slice *out, struct arena *a, struct slice text, bool wildcard_allowed);
+// ip_address_parse reads the text of an IPv4 or IPv6 address (RFC 8738 section 3) and puts its 4 or 16 octets into the arena. Any
+// textual form of RFC 4291 section 2.2 is taken, without zone or prefix length; identifier_text writes the canonical one.
+// ERR_BAD_IP_ADDRESS, ERR_NO_SPACE.
+RESULT ip_address_parse(struct slice *out, struct arena *a, struct slice text);
 // identifier_cmp orders by type, then value bytes: the canonical order of a set of identifiers.
 int identifier_cmp(const struct identifier *a, const struct identifier *b);
 // identifiers_sort sorts and removes duplicates in place; returns the new count.

@@ -10,6 +10,9 @@ static inline size_t base64url_encoded_len(size_t n) { return n / 3 * 4 + (n % 3
 void base64url_encode(char *out, struct slice in);
 // base64url_encode_buf appends the encoding. ERR_NO_SPACE.
 RESULT base64url_encode_buf(struct buf *out, struct slice in);
+// base64url_decode_into writes the bytes to `out`, which has room for `out_size`, and their number to *out_n.
+// ERR_BAD_BASE64URL; ERR_NO_SPACE when they are more than `out_size`. `out` may be scribbled on when it fails.
+RESULT base64url_decode_into(uint8_t *out, size_t out_size, size_t *out_n, struct slice text);
 // base64url_decode puts the bytes into the arena. ERR_BAD_BASE64URL, ERR_NO_SPACE.
 RESULT base64url_decode(struct slice *out, struct arena *a, struct slice text);
 // base64url_decode_lenient also takes padding and the standard alphabet: for the CSR and a certificate to revoke only

@@ -9,10 +9,11 @@ struct json {
     void *v;
 };
 
-enum { JSON_DEPTH_MAX = 16 };
+// JSON_VALUE_COUNT_MAX bounds memory: values and names are 16 bytes each. Every ',', ':', '[' and '{' of the text counts as one.
+enum { JSON_DEPTH_MAX = 16, JSON_VALUE_COUNT_MAX = 8192 };
 
 // json_parse reads one document: nothing but white space may follow. Errors: ERR_BAD_JSON, ERR_JSON_DUPLICATE,
-// ERR_JSON_TOO_DEEP, ERR_NO_SPACE. `text` may go away afterwards.
+// ERR_JSON_TOO_DEEP, ERR_JSON_TOO_LARGE, ERR_NO_SPACE. `text` may go away afterwards.
 RESULT json_parse(struct json *out, struct arena *a, struct slice text);
 
 bool json_is_object(struct json j);
