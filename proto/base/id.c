@@ -67,7 +67,8 @@ struct err id_parse(struct id *out, struct slice text)
             id.b[made++] = (uint8_t)(bits >> have);
         }
     }
-    if ((bits & 15) != 0) return ERR(BAD_BASE64URL); // the 4 bits behind the last octet: one text per id
+    if ((bits & 15) != 0)
+        return ERR(BAD_BASE64URL); // the 4 bits behind the last octet: one text per id
     *out = id;
     return OK;
 }

@@ -7,7 +7,8 @@
 
 #include "proto/err.h"
 
-struct err map_init(struct map *m, size_t key_len, size_t capacity, const uint8_t seed[MAP_SEED_LEN])
+struct err map_init(struct map *m, size_t key_len, size_t capacity,
+                    const uint8_t seed[MAP_SEED_LEN])
 {
     size_t slots = 4;
     while (slots - slots / 4 < capacity) {
@@ -27,7 +28,10 @@ void map_fini(struct map *m)
     *m = (struct map){0};
 }
 
-static uint64_t hash_of(const struct map *m, const void *key) { return SIPHASH_24(m->seed, key, m->key_len); }
+static uint64_t hash_of(const struct map *m, const void *key)
+{
+    return SIPHASH_24(m->seed, key, m->key_len);
+}
 
 // slot_of is the slot that holds `key`, or the free one where it would go. There always is a free one.
 static size_t slot_of(const struct map *m, uint64_t hash, const void *key)
@@ -66,7 +70,8 @@ static void close_gap(struct map *m, size_t gap)
 {
     for (size_t i = (gap + 1) & m->mask; m->slots[i].value != NULL; i = (i + 1) & m->mask) {
         size_t home = (size_t)m->slots[i].hash & m->mask;
-        if (((i - home) & m->mask) < ((i - gap) & m->mask)) continue; // its home lies behind the gap: it stays
+        if (((i - home) & m->mask) < ((i - gap) & m->mask))
+            continue; // its home lies behind the gap: it stays
         m->slots[gap] = m->slots[i];
         gap = i;
     }

@@ -24,14 +24,16 @@ enum { MAP_SEED_LEN = 16 };
 
 // map_init allocates room for `capacity` entries with keys of `key_len` bytes. `seed` should be random once per process.
 // ERR_NO_SPACE when malloc refuses.
-RESULT map_init(struct map *m, size_t key_len, size_t capacity, const uint8_t seed[MAP_SEED_LEN]);
+RESULT
+map_init(struct map *m, size_t key_len, size_t capacity, const uint8_t seed[MAP_SEED_LEN]);
 // map_fini frees the memory and leaves all zero; what is still held is forgotten, not freed.
 void map_fini(struct map *m);
 // map_get returns the value at `key`, or NULL.
 void *map_get(const struct map *m, const void *key);
 // map_put adds `value` (not NULL) at `key`; both stay borrowed until removed. When the key is there already, key and value are
 // replaced; map_get first if that matters. ERR_POOL_FULL at the capacity: nothing is changed.
-RESULT map_put(struct map *m, const void *key, void *value);
+RESULT
+map_put(struct map *m, const void *key, void *value);
 // map_remove takes the entry at `key` out and returns its value, NULL when there was none.
 void *map_remove(struct map *m, const void *key);
 // map_next walks over the entries in no meaningful order: start with *cursor 0, ends with NULL. The map must not be changed

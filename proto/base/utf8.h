@@ -9,7 +9,11 @@ static inline size_t utf8_next(uint32_t *out_char, struct slice s)
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     if (s.n == 0) return 0;
     uint8_t first = s.p[0];
-    size_t n = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+    size_t n = first < 0x80                    ? 1
+               : first >= 0xc2 && first < 0xe0 ? 2
+               : first >= 0xe0 && first < 0xf0 ? 3
+               : first >= 0xf0 && first < 0xf5 ? 4
+                                               : 0;
     if (n == 0 || n > s.n) return 0;
     uint32_t c = n == 1 ? first : first & (0x7fu >> n);
     for (size_t i = 1; i < n; i++) {

@@ -3,7 +3,15 @@
 enum { LABEL_LEN_MAX = 63 };
 
 // The parameters of RFC 3492 section 5.
-enum { BASE = 36, T_MIN = 1, T_MAX = 26, SKEW = 38, DAMP = 700, INITIAL_BIAS = 72, INITIAL_N = 128 };
+enum {
+    BASE = 36,
+    T_MIN = 1,
+    T_MAX = 26,
+    SKEW = 38,
+    DAMP = 700,
+    INITIAL_BIAS = 72,
+    INITIAL_N = 128
+};
 
 struct ulabel {
     uint32_t chars[LABEL_LEN_MAX];
@@ -49,7 +57,8 @@ static bool read_delta(uint32_t *out, struct slice *in, uint32_t bias, uint32_t 
         uint32_t t = threshold(k, bias);
         if ((uint32_t)digit < t) break;
         weight *= BASE - t;
-        if (weight > limit) weight = (uint64_t)limit + 1; // any further digit but 0 is too large anyway
+        if (weight > limit)
+            weight = (uint64_t)limit + 1; // any further digit but 0 is too large anyway
     }
     *out = (uint32_t)delta;
     return true;
@@ -80,7 +89,8 @@ static bool decode(struct ulabel *u, struct slice in)
     if (!split_basic(u, &in) || in.n == 0) return false;
     for (bool first = true; in.n > 0; first = false) {
         uint32_t delta, count = (uint32_t)u->count + 1;
-        if (count > LABEL_LEN_MAX || !read_delta(&delta, &in, bias, (0x10ffff - n + 1) * count)) return false;
+        if (count > LABEL_LEN_MAX || !read_delta(&delta, &in, bias, (0x10ffff - n + 1) * count))
+            return false;
         i += delta;
         n += i / count;
         i %= count;
@@ -131,7 +141,8 @@ static size_t put_basic(char out[LABEL_LEN_MAX], const struct ulabel *u)
 static bool encode(char out[LABEL_LEN_MAX], size_t *out_n, const struct ulabel *u)
 {
     size_t used = put_basic(out, u);
-    uint32_t n = INITIAL_N, delta = 0, bias = INITIAL_BIAS, handled = (uint32_t)used, basic = handled;
+    uint32_t n = INITIAL_N, delta = 0, bias = INITIAL_BIAS, handled = (uint32_t)used,
+             basic = handled;
     if (basic > 0 && !put(out, &used, '-')) return false;
     while (handled < u->count) {
         uint32_t m = next_char(u, n);

@@ -4,7 +4,10 @@
 #include "proto/der/internal.h"
 #include "proto/err.h"
 
-static bool octet_in(struct slice s, uint8_t a, uint8_t b) { return s.n == 1 && (s.p[0] == a || s.p[0] == b); }
+static bool octet_in(struct slice s, uint8_t a, uint8_t b)
+{
+    return s.n == 1 && (s.p[0] == a || s.p[0] == b);
+}
 
 // integer_valid: at least one octet, and the first nine bits are not all equal.
 static bool integer_valid(struct slice s)
@@ -37,7 +40,8 @@ static bool oid_valid(struct slice s)
 static bool bmp_valid(struct slice s)
 {
     for (size_t i = 0; i + 1 < s.n; i += 2) {
-        if (s.p[i] >= 0xd8 && s.p[i] <= 0xdf) return false; // a surrogate, which UCS-2 does not have
+        if (s.p[i] >= 0xd8 && s.p[i] <= 0xdf)
+            return false; // a surrogate, which UCS-2 does not have
     }
     return s.n % 2 == 0;
 }
@@ -45,7 +49,8 @@ static bool bmp_valid(struct slice s)
 static bool universal_text_valid(struct slice s)
 {
     for (size_t i = 0; i + 3 < s.n; i += 4) {
-        uint32_t c = (uint32_t)s.p[i] << 24 | (uint32_t)s.p[i + 1] << 16 | (uint32_t)s.p[i + 2] << 8 | s.p[i + 3];
+        uint32_t c = (uint32_t)s.p[i] << 24 | (uint32_t)s.p[i + 1] << 16 |
+                     (uint32_t)s.p[i + 2] << 8 | s.p[i + 3];
         if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return false;
     }
     return s.n % 4 == 0;
@@ -62,24 +67,36 @@ static bool time_valid(struct slice s, bool generalized)
 static bool primitive_valid(CBS_ASN1_TAG tag, struct slice s)
 {
     switch (tag) {
-    case CBS_ASN1_BOOLEAN: return octet_in(s, 0x00, 0xff);
+    case CBS_ASN1_BOOLEAN:
+        return octet_in(s, 0x00, 0xff);
     case CBS_ASN1_INTEGER:
-    case CBS_ASN1_ENUMERATED: return integer_valid(s);
-    case CBS_ASN1_BITSTRING: return bits_valid(s);
-    case CBS_ASN1_NULL: return s.n == 0;
-    case CBS_ASN1_OBJECT: return oid_valid(s);
-    case CBS_ASN1_UTF8STRING: return utf8_valid(s);
-    case CBS_ASN1_BMPSTRING: return bmp_valid(s);
-    case CBS_ASN1_UNIVERSALSTRING: return universal_text_valid(s);
-    case CBS_ASN1_UTCTIME: return time_valid(s, false);
-    case CBS_ASN1_GENERALIZEDTIME: return time_valid(s, true);
+    case CBS_ASN1_ENUMERATED:
+        return integer_valid(s);
+    case CBS_ASN1_BITSTRING:
+        return bits_valid(s);
+    case CBS_ASN1_NULL:
+        return s.n == 0;
+    case CBS_ASN1_OBJECT:
+        return oid_valid(s);
+    case CBS_ASN1_UTF8STRING:
+        return utf8_valid(s);
+    case CBS_ASN1_BMPSTRING:
+        return bmp_valid(s);
+    case CBS_ASN1_UNIVERSALSTRING:
+        return universal_text_valid(s);
+    case CBS_ASN1_UTCTIME:
+        return time_valid(s, false);
+    case CBS_ASN1_GENERALIZEDTIME:
+        return time_valid(s, true);
     case CBS_ASN1_OCTETSTRING:
     case CBS_ASN1_NUMERICSTRING:
     case CBS_ASN1_PRINTABLESTRING:
     case CBS_ASN1_T61STRING:
     case CBS_ASN1_IA5STRING:
-    case CBS_ASN1_VISIBLESTRING: return true;
-    default: return false;
+    case CBS_ASN1_VISIBLESTRING:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -91,7 +108,8 @@ static bool value_valid(CBS *in, unsigned depth)
     CBS_ASN1_TAG tag;
     if (depth > DER_DEPTH_MAX || !CBS_get_any_asn1(in, &contents, &tag)) return false;
     bool universal = (tag & CBS_ASN1_CLASS_MASK) == CBS_ASN1_UNIVERSAL;
-    bool container = universal ? tag == CBS_ASN1_SEQUENCE || tag == CBS_ASN1_SET : (tag & CBS_ASN1_CONSTRUCTED) != 0;
+    bool container = universal ? tag == CBS_ASN1_SEQUENCE || tag == CBS_ASN1_SET
+                               : (tag & CBS_ASN1_CONSTRUCTED) != 0;
     if (container) return values_valid(&contents, depth + 1);
     return !universal || primitive_valid(tag, slice_of_cbs(&contents));
 }
@@ -143,7 +161,8 @@ struct err der_time_parse(int64_t *out, struct slice text, bool generalized)
     if (century < 0 || year < 0 || month < 1 || month > 12 || day < 1) return ERR(BAD_DER);
     year += generalized ? century * 100 : year < 50 ? 2000 : 1900;
     if (year == 0 || day > month_days(year, month)) return ERR(BAD_DER);
-    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return ERR(BAD_DER);
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
+        return ERR(BAD_DER);
     *out = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
     return OK;
 }

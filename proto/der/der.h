@@ -10,11 +10,13 @@ enum { DER_DEPTH_MAX = 16 };
 // constructed strings, and at every level of nesting (at most DER_DEPTH_MAX) well-formed BOOLEAN, INTEGER, BIT STRING, NULL,
 // OBJECT IDENTIFIER, times and text. The order of SET OF is not checked: requests in the wild break it and nothing is built
 // from it. ERR_BAD_DER.
-RESULT der_check(struct slice der);
+RESULT
+der_check(struct slice der);
 
 // der_time_parse reads the content octets of a UTCTime (`generalized` false, 13 octets) or GeneralizedTime (15 octets) as
 // RFC 5280 section 4.1.2.5 narrows them: seconds present, "Z", no fraction. Seconds since 1970. ERR_BAD_DER.
-RESULT der_time_parse(int64_t *out, struct slice text, bool generalized);
+RESULT
+der_time_parse(int64_t *out, struct slice text, bool generalized);
 
 // Content octets of the object identifiers in use.
 #define OID_COMMON_NAME SLICE_LIT("\x55\x04\x03")

@@ -4,7 +4,10 @@
 
 #include "proto/base/slice.h"
 
-static inline struct slice slice_of_cbs(const CBS *cbs) { return slice_of(CBS_data(cbs), CBS_len(cbs)); }
+static inline struct slice slice_of_cbs(const CBS *cbs)
+{
+    return slice_of(CBS_data(cbs), CBS_len(cbs));
+}
 
 static inline CBS cbs_of_slice(struct slice s)
 {
@@ -29,7 +32,8 @@ static inline bool get_bits(struct slice *out, CBS *in)
 {
     CBS bits;
     uint8_t unused;
-    if (!CBS_get_asn1(in, &bits, CBS_ASN1_BITSTRING) || !CBS_get_u8(&bits, &unused) || unused != 0) return false;
+    if (!CBS_get_asn1(in, &bits, CBS_ASN1_BITSTRING) || !CBS_get_u8(&bits, &unused) || unused != 0)
+        return false;
     *out = slice_of_cbs(&bits);
     return true;
 }
@@ -47,10 +51,14 @@ static inline bool get_extension(struct extension_fields *out, CBS *in)
 {
     CBS extension, oid, critical, value;
     int has_critical;
-    if (!CBS_get_asn1(in, &extension, CBS_ASN1_SEQUENCE) || !CBS_get_asn1(&extension, &oid, CBS_ASN1_OBJECT)) return false;
-    if (!CBS_get_optional_asn1(&extension, &critical, &has_critical, CBS_ASN1_BOOLEAN)) return false;
+    if (!CBS_get_asn1(in, &extension, CBS_ASN1_SEQUENCE) ||
+        !CBS_get_asn1(&extension, &oid, CBS_ASN1_OBJECT))
+        return false;
+    if (!CBS_get_optional_asn1(&extension, &critical, &has_critical, CBS_ASN1_BOOLEAN))
+        return false;
     if (has_critical && !cbs_is(&critical, SLICE_LIT("\xff"))) return false;
-    if (!CBS_get_asn1(&extension, &value, CBS_ASN1_OCTETSTRING) || CBS_len(&extension) != 0) return false;
+    if (!CBS_get_asn1(&extension, &value, CBS_ASN1_OCTETSTRING) || CBS_len(&extension) != 0)
+        return false;
     *out = (struct extension_fields){slice_of_cbs(&oid), has_critical != 0, slice_of_cbs(&value)};
     return true;
 }

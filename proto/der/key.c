@@ -86,7 +86,9 @@ static bool read_rsa(struct public_key_kind *out, CBS *parameters, struct slice 
 {
     CBS null, in = cbs_of_slice(bits), key;
     struct slice n, e;
-    if (!CBS_get_asn1(parameters, &null, CBS_ASN1_NULL) || CBS_len(&null) != 0 || CBS_len(parameters) != 0) return false;
+    if (!CBS_get_asn1(parameters, &null, CBS_ASN1_NULL) || CBS_len(&null) != 0 ||
+        CBS_len(parameters) != 0)
+        return false;
     if (!CBS_get_asn1(&in, &key, CBS_ASN1_SEQUENCE) || CBS_len(&in) != 0) return false;
     if (!get_positive(&n, &key) || !get_positive(&e, &key) || CBS_len(&key) != 0) return false;
     bool e_fits = odd(e) && bits_of(e) >= 2 && bits_of(e) <= RSA_EXPONENT_BITS_MAX;
@@ -108,12 +110,17 @@ struct err public_key_kind_of(struct public_key_kind *out, struct slice spki)
     struct slice bits;
     struct public_key_kind kind = {KEY_NONE, 0};
     if (!CBS_get_asn1(&in, &info, CBS_ASN1_SEQUENCE) || CBS_len(&in) != 0) return ERR(BAD_CSR_KEY);
-    if (!CBS_get_asn1(&info, &algorithm, CBS_ASN1_SEQUENCE) || !CBS_get_asn1(&algorithm, &oid, CBS_ASN1_OBJECT)) return ERR(BAD_CSR_KEY);
+    if (!CBS_get_asn1(&info, &algorithm, CBS_ASN1_SEQUENCE) ||
+        !CBS_get_asn1(&algorithm, &oid, CBS_ASN1_OBJECT))
+        return ERR(BAD_CSR_KEY);
     if (!get_bits(&bits, &info) || CBS_len(&info) != 0) return ERR(BAD_CSR_KEY);
     bool ok = false;
-    if (cbs_is(&oid, OID_EC_PUBLIC_KEY)) ok = read_ec(&kind, &algorithm, bits);
-    else if (cbs_is(&oid, OID_RSA_ENCRYPTION)) ok = read_rsa(&kind, &algorithm, bits);
-    else if (cbs_is(&oid, OID_ED25519)) ok = read_ed25519(&kind, &algorithm, bits);
+    if (cbs_is(&oid, OID_EC_PUBLIC_KEY))
+        ok = read_ec(&kind, &algorithm, bits);
+    else if (cbs_is(&oid, OID_RSA_ENCRYPTION))
+        ok = read_rsa(&kind, &algorithm, bits);
+    else if (cbs_is(&oid, OID_ED25519))
+        ok = read_ed25519(&kind, &algorithm, bits);
     if (!ok) return ERR(BAD_CSR_KEY);
     *out = kind;
     return OK;
@@ -128,18 +135,27 @@ bool public_key_size_allowed(struct public_key_kind kind)
 const char *public_key_kind_text(struct public_key_kind kind)
 {
     switch (kind.type) {
-    case KEY_P256: return "P-256";
-    case KEY_P384: return "P-384";
-    case KEY_P521: return "P-521";
-    case KEY_ED25519: return "Ed25519";
+    case KEY_P256:
+        return "P-256";
+    case KEY_P384:
+        return "P-384";
+    case KEY_P521:
+        return "P-521";
+    case KEY_ED25519:
+        return "Ed25519";
     case KEY_RSA:
         switch (kind.bits) {
-        case 2048: return "RSA 2048";
-        case 3072: return "RSA 3072";
-        case 4096: return "RSA 4096";
-        default: return kind.bits < RSA_BITS_MIN ? "RSA below 2048 bits" : "RSA of an unusual size";
+        case 2048:
+            return "RSA 2048";
+        case 3072:
+            return "RSA 3072";
+        case 4096:
+            return "RSA 4096";
+        default:
+            return kind.bits < RSA_BITS_MIN ? "RSA below 2048 bits" : "RSA of an unusual size";
         }
-    case KEY_NONE: break;
+    case KEY_NONE:
+        break;
     }
     return "no key";
 }

@@ -51,7 +51,8 @@ static bool labels_valid(struct slice name)
     }
 }
 
-struct err dns_name_canonical(struct slice *out, struct arena *a, struct slice text, bool wildcard_allowed)
+struct err dns_name_canonical(struct slice *out, struct arena *a, struct slice text,
+                              bool wildcard_allowed)
 {
     if (text.n == 0 || text.n > DNS_NAME_LEN_MAX) return ERR(BAD_DNS_NAME);
     uint8_t *p = arena_alloc(a, text.n + 1);
@@ -73,7 +74,8 @@ static bool read_ipv4(uint8_t out[4], struct slice text)
     for (size_t i = 0; i < 4; i++) {
         struct slice part = i < 3 ? first_label(text) : text;
         unsigned v = 0;
-        if (part.n == 0 || part.n > 3 || !all_digits(part) || (part.n > 1 && part.p[0] == '0')) return false;
+        if (part.n == 0 || part.n > 3 || !all_digits(part) || (part.n > 1 && part.p[0] == '0'))
+            return false;
         if (i < 3 && part.n == text.n) return false;
         for (size_t k = 0; k < part.n; k++) v = v * 10 + (unsigned)(part.p[k] - '0');
         if (v > 255) return false;
@@ -163,8 +165,10 @@ struct err ip_address_parse(struct slice *out, struct arena *a, struct slice tex
 {
     uint8_t b[16];
     size_t n = 0;
-    if (read_ipv4(b, text)) n = 4;
-    else if (read_ipv6(b, text)) n = 16;
+    if (read_ipv4(b, text))
+        n = 4;
+    else if (read_ipv6(b, text))
+        n = 16;
     if (n == 0) return ERR(BAD_IP_ADDRESS);
     return arena_dup(out, a, slice_of(b, n));
 }
@@ -179,8 +183,10 @@ static struct zero_run longest_zero_run(const uint8_t b[16])
 {
     struct zero_run best = {8, 1}, run = {0, 0};
     for (unsigned i = 0; i < 8; i++) {
-        if (b[2 * i] != 0 || b[2 * i + 1] != 0) run = (struct zero_run){i + 1, 0};
-        else if (++run.count > best.count) best = run;
+        if (b[2 * i] != 0 || b[2 * i + 1] != 0)
+            run = (struct zero_run){i + 1, 0};
+        else if (++run.count > best.count)
+            best = run;
     }
     return best.count > 1 ? best : (struct zero_run){8, 0};
 }
@@ -203,7 +209,8 @@ static void ipv6_text(char out[IPV6_TEXT_MAX], const uint8_t b[16])
             continue;
         }
         const char *colon = i == 0 || i == gap.from + gap.count ? "" : ":";
-        n += snprintf(out + n, IPV6_TEXT_MAX - (size_t)n, "%s%x", colon, (unsigned)(b[2 * i] << 8 | b[2 * i + 1]));
+        n += snprintf(out + n, IPV6_TEXT_MAX - (size_t)n, "%s%x", colon,
+                      (unsigned)(b[2 * i] << 8 | b[2 * i + 1]));
         i++;
     }
 }
@@ -212,7 +219,8 @@ const char *identifier_text(struct arena *a, const struct identifier *id)
 {
     char v6[IPV6_TEXT_MAX];
     const uint8_t *b = id->value.p;
-    if (id->type == IDENTIFIER_IP && id->value.n == 4) return arena_printf(a, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+    if (id->type == IDENTIFIER_IP && id->value.n == 4)
+        return arena_printf(a, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
     if (id->type == IDENTIFIER_IP && id->value.n == 16) {
         ipv6_text(v6, b);
         return arena_printf(a, "%s", v6);
@@ -269,13 +277,15 @@ static bool take_identifier(struct identifier *out, struct slice *in)
     size_t n = (size_t)in->p[1] << 8 | in->p[2];
     struct identifier id = {.type = (enum identifier_type)in->p[0], .value = slice_sub(*in, 3, n)};
     if (id.value.n != n || n == 0) return false;
-    if (id.type != IDENTIFIER_DNS && !(id.type == IDENTIFIER_IP && (n == 4 || n == 16))) return false;
+    if (id.type != IDENTIFIER_DNS && !(id.type == IDENTIFIER_IP && (n == 4 || n == 16)))
+        return false;
     *in = slice_sub(*in, 3 + n, in->n);
     *out = id;
     return true;
 }
 
-struct err identifiers_decode(struct identifier **out, size_t *out_count, struct arena *a, struct slice in)
+struct err identifiers_decode(struct identifier **out, size_t *out_count, struct arena *a,
+                              struct slice in)
 {
     struct identifier id;
     size_t count = 0;

@@ -24,9 +24,12 @@ static const struct scheme *scheme_of(struct slice algorithm)
         {SLICE_LIT(OBJECT("\x08", "\x2a\x86\x48\xce\x3d\x04\x03\x02")), EVP_PKEY_EC, EVP_sha256},
         {SLICE_LIT(OBJECT("\x08", "\x2a\x86\x48\xce\x3d\x04\x03\x03")), EVP_PKEY_EC, EVP_sha384},
         {SLICE_LIT(OBJECT("\x08", "\x2a\x86\x48\xce\x3d\x04\x03\x04")), EVP_PKEY_EC, EVP_sha512},
-        {SLICE_LIT(OBJECT("\x09", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b") NULL_PARAMETERS), EVP_PKEY_RSA, EVP_sha256},
-        {SLICE_LIT(OBJECT("\x09", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c") NULL_PARAMETERS), EVP_PKEY_RSA, EVP_sha384},
-        {SLICE_LIT(OBJECT("\x09", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d") NULL_PARAMETERS), EVP_PKEY_RSA, EVP_sha512},
+        {SLICE_LIT(OBJECT("\x09", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b") NULL_PARAMETERS),
+         EVP_PKEY_RSA, EVP_sha256},
+        {SLICE_LIT(OBJECT("\x09", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c") NULL_PARAMETERS),
+         EVP_PKEY_RSA, EVP_sha384},
+        {SLICE_LIT(OBJECT("\x09", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d") NULL_PARAMETERS),
+         EVP_PKEY_RSA, EVP_sha512},
         {SLICE_LIT(OBJECT("\x03", "\x2b\x65\x70")), EVP_PKEY_ED25519, NULL},
     };
     CBS in = cbs_of_slice(algorithm), content;
@@ -39,7 +42,8 @@ static const struct scheme *scheme_of(struct slice algorithm)
 
 bool signature_algorithm_known(struct slice algorithm) { return scheme_of(algorithm) != NULL; }
 
-static bool verify_with(EVP_PKEY *key, const struct scheme *scheme, struct slice message, struct slice signature)
+static bool verify_with(EVP_PKEY *key, const struct scheme *scheme, struct slice message,
+                        struct slice signature)
 {
     EVP_MD_CTX ctx;
     const EVP_MD *hash = scheme->hash == NULL ? NULL : scheme->hash();
@@ -51,7 +55,8 @@ static bool verify_with(EVP_PKEY *key, const struct scheme *scheme, struct slice
     return ok;
 }
 
-bool signature_verify(struct slice algorithm, struct slice spki, struct slice message, struct slice signature)
+bool signature_verify(struct slice algorithm, struct slice spki, struct slice message,
+                      struct slice signature)
 {
     const struct scheme *scheme = scheme_of(algorithm);
     EVP_PKEY *key = scheme == NULL ? NULL : public_key_load(spki);

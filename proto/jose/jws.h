@@ -13,14 +13,18 @@ struct jws {
     struct slice nonce;         // text of the "nonce" member; empty when absent
     struct slice url;           // text of "url"; empty when absent
     struct slice kid;           // text of "kid"; empty when absent
-    bool has_jwk;               // exactly one of jwk and kid is there (CHECKed by jws_parse for ACME requests)
+    bool has_jwk;               // else kid is there: jws_parse sees to it that a request has exactly one of them
     struct jwk jwk;             // when has_jwk
     struct slice payload;       // decoded; empty for POST-as-GET
     struct slice signing_input; // the ASCII of protected "." payload
     struct slice signature;     // decoded
 };
 
-enum jws_use { JWS_USE_REQUEST, JWS_USE_EAB, JWS_USE_KEY_CHANGE_INNER };
+// enum jws_use: what the message is for, which decides the members of its protected header. JWS_USE_PLAIN asks for what RFC 7515
+// asks for and no more; published test vectors, which know nothing of ACME, are read with it.
+enum jws_use { JWS_USE_REQUEST, JWS_USE_EAB, JWS_USE_KEY_CHANGE_INNER, JWS_USE_PLAIN };
+
+enum { JWS_NONCE_LEN_MAX = 256 };
 
 // jws_parse reads the envelope strictly: flattened form with exactly protected, payload, signature (an unprotected header or
 // "signatures" is refused; other top-level members are refused); strict base64url; protected header an object without

@@ -40,7 +40,10 @@ static size_t value_count_bound(struct slice text)
     return count;
 }
 
-static struct slice string_of(yyjson_val *v) { return slice_of(unsafe_yyjson_get_str(v), unsafe_yyjson_get_len(v)); }
+static struct slice string_of(yyjson_val *v)
+{
+    return slice_of(unsafe_yyjson_get_str(v), unsafe_yyjson_get_len(v));
+}
 
 static int compare_names(const void *a, const void *b)
 {
@@ -102,8 +105,11 @@ struct err json_parse(struct json *out, struct arena *a, struct slice text)
     yyjson_read_err error = {0};
     if (value_count_bound(text) > JSON_VALUE_COUNT_MAX) return ERR(JSON_TOO_LARGE);
     // Without YYJSON_READ_INSITU the text is copied, not changed: the cast takes const from bytes that are only read.
-    yyjson_doc *doc = text.n == 0 ? NULL : yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, &alc, &error);
-    if (doc == NULL) return error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? ERR(NO_SPACE) : ERR(BAD_JSON);
+    yyjson_doc *doc = text.n == 0 ? NULL
+                                  : yyjson_read_opts((char *)(uintptr_t)text.p, text.n,
+                                                     YYJSON_READ_NOFLAG, &alc, &error);
+    if (doc == NULL)
+        return error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? ERR(NO_SPACE) : ERR(BAD_JSON);
     yyjson_val *root = yyjson_doc_get_root(doc);
     TRY(check_value(a, root, 0));
     out->v = root;
@@ -126,9 +132,15 @@ struct json json_get(struct json object, const char *name)
     return (struct json){yyjson_obj_get(val_of(object), name)};
 }
 
-size_t json_size(struct json j) { return yyjson_is_ctn(val_of(j)) ? unsafe_yyjson_get_len(val_of(j)) : 0; }
+size_t json_size(struct json j)
+{
+    return yyjson_is_ctn(val_of(j)) ? unsafe_yyjson_get_len(val_of(j)) : 0;
+}
 
-struct json json_at(struct json array, size_t i) { return (struct json){yyjson_arr_get(val_of(array), i)}; }
+struct json json_at(struct json array, size_t i)
+{
+    return (struct json){yyjson_arr_get(val_of(array), i)};
+}
 
 struct json json_member(struct json object, size_t i, struct slice *out_name)
 {
@@ -218,14 +230,22 @@ void json_key(struct json_out *o, const char *name)
 static char escape_of(uint8_t c)
 {
     switch (c) {
-    case '"': return '"';
-    case '\\': return '\\';
-    case '\b': return 'b';
-    case '\f': return 'f';
-    case '\n': return 'n';
-    case '\r': return 'r';
-    case '\t': return 't';
-    default: return 0;
+    case '"':
+        return '"';
+    case '\\':
+        return '\\';
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
     }
 }
 
@@ -233,8 +253,10 @@ static void add_escaped(struct json_out *o, uint8_t c)
 {
     char text[7];
     char escape = escape_of(c);
-    if (escape != 0) snprintf(text, sizeof text, "\\%c", escape);
-    else snprintf(text, sizeof text, "\\u%04x", c);
+    if (escape != 0)
+        snprintf(text, sizeof text, "\\%c", escape);
+    else
+        snprintf(text, sizeof text, "\\u%04x", c);
     add(o, slice_str(text));
 }
 
@@ -260,7 +282,8 @@ void json_put_string(struct json_out *o, struct slice s)
     while (s.n > 0) {
         size_t n = plain_len(s);
         if (n > 0) add(o, slice_sub(s, 0, n));
-        if (n < s.n && needs_escape(s.p[n])) add_escaped(o, s.p[n++]);
+        if (n < s.n && needs_escape(s.p[n]))
+            add_escaped(o, s.p[n++]);
         else if (n < s.n) {
             add(o, SLICE_LIT("\xef\xbf\xbd")); // U+FFFD for a byte that begins no character
             n++;
@@ -279,7 +302,10 @@ void json_put_int(struct json_out *o, int64_t v)
     json_put_raw(o, slice_str(text));
 }
 
-void json_put_bool(struct json_out *o, bool v) { json_put_raw(o, v ? SLICE_LIT("true") : SLICE_LIT("false")); }
+void json_put_bool(struct json_out *o, bool v)
+{
+    json_put_raw(o, v ? SLICE_LIT("true") : SLICE_LIT("false"));
+}
 
 void json_put_null(struct json_out *o) { json_put_raw(o, SLICE_LIT("null")); }
 
