@@ -54,6 +54,9 @@ bool tls_established(const struct tls *t);
 bool tls_peer_closed(const struct tls *t);
 enum tls_alpn tls_alpn(const struct tls *t);
 bool tls_resumed(const struct tls *t);
+// tls_peer_role writes the role of the authenticated peer: the one URI SAN of its leaf ("urn:certmill:role:acme") and a NUL.
+// False, with an empty text, when the peer has no certificate, its leaf has no URI SAN or several, or `size` is too small.
+bool tls_peer_role(const struct tls *t, char *out, size_t size);
 // tls_failure is a sentence for people about the last failure ("certificate expired", "no application protocol"); never NULL.
 const char *tls_failure(const struct tls *t);
 // tls_library_version is BoringSSL's version text, printed at start.
