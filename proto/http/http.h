@@ -103,6 +103,9 @@ bool http_session_can_request(const struct http_session *s);
 // http_session_reading_since-like deadlines need to know the phase: true when a request has begun and is not complete.
 bool http_session_mid_message(const struct http_session *s);
 
+// http_session_ctx is the ctx that http_server_new or http_client_new was given: from an exchange (x->session) back to its connection.
+void *http_session_ctx(const struct http_session *s);
+
 // http_respond answers an exchange and ends it; everything is copied. When the peer is gone it only releases.
 // ERR_NO_SPACE when the answer does not fit under out_size_max; the exchange is ended (HTTP/2: reset) all the same.
 RESULT http_respond(struct http_exchange *x, const struct http_response *response);
