@@ -1,6 +1,10 @@
 // reactor: the one place of a shard that may wait. Three back ends behind this header: io_uring (multishot accept and recv into
 // provided buffers), epoll (the same operations, made of readiness), simulated (tests). Owned by its shard's thread.
 // Every submit returns at once; the op completes later through op->done, never inside the submit.
+//
+// Rules that keep every back end safe: an op and what it points at stay where they are until its completion without OP_MORE has
+// run, also after a cancel, so an owner counts its ops in flight and is released at zero. One op per direction (accept, recv,
+// poll IN; send, connect, poll OUT) is under way on a descriptor. Any call is fine inside done().
 #pragma once
 #include <sys/socket.h>
 
@@ -29,5 +33,17 @@ void reactor_send(struct reactor *r, struct op *op, int fd, const void *p, size_
 void reactor_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr, socklen_t addr_len);
 // reactor_cancel asks for an early end of an op: it still completes (with -ECANCELED or its result). Unknown ops are ignored.
 void reactor_cancel(struct reactor *r, struct op *op);
-// reactor_close closes a descriptor once no op of this reactor uses it any more.
+// reactor_close closes a descriptor of reactor_socket, reactor_listen or reactor_accept; no op may be under way on it.
 void reactor_close(struct reactor *r, int fd);
+
+// The socket calls that need no waiting; they are here because the simulated back end has sockets of its own. Results are a
+// descriptor, 0, or negative errno.
+// reactor_socket makes a non-blocking stream socket (AF_INET, AF_INET6, AF_UNIX; no delay on TCP).
+int reactor_socket(struct reactor *r, int family);
+// reactor_listen makes a listening socket with SO_REUSEADDR and SO_REUSEPORT, IPv6 only when the address is IPv6.
+int reactor_listen(struct reactor *r, const struct sockaddr *addr, socklen_t addr_len, int backlog);
+// reactor_local and reactor_peer are getsockname and getpeername.
+int reactor_local(struct reactor *r, int fd, struct sockaddr_storage *out);
+int reactor_peer(struct reactor *r, int fd, struct sockaddr_storage *out);
+// reactor_shutdown ends the sending direction: the peer reads the end of the stream.
+int reactor_shutdown(struct reactor *r, int fd);

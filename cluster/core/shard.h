@@ -10,6 +10,7 @@
 struct log;
 struct metrics;
 struct reactor;
+struct sim;
 
 enum shard_io { SHARD_IO_AUTO, SHARD_IO_URING, SHARD_IO_EPOLL, SHARD_IO_SIM };
 
@@ -20,6 +21,7 @@ struct shard_options {
     struct metrics *metrics;     // sized for the same count; borrowed
     struct log *log;             // borrowed
     const char *name;            // thread name prefix, at most 10 characters
+    struct sim *sim;             // the world that the shard lives in (SHARD_IO_SIM, cluster/core/sim.h); else NULL
 };
 
 struct shard;   // one core
@@ -45,7 +47,8 @@ struct timer {
 };
 
 // shards_start makes the shards and their threads; on each thread `start(shard, ctx)` runs first (open listeners, connect); an
-// error from any start stops all and is returned. Returns after every start has run.
+// error from any start stops all and is returned (what other starts opened is theirs: the program is expected to end). Returns after
+// every start has run. The threads block every signal: main takes them.
 RESULT shards_start(struct shards **out, const struct shard_options *options,
                     struct err (*start)(struct shard *shard, void *ctx), void *ctx);
 // shards_post_all posts `run(shard, ctx)` to every shard and returns at once (any thread). shards_stop asks every loop to
@@ -58,7 +61,9 @@ struct shard *shards_at(struct shards *s, unsigned index);
 const char *shards_io_name(const struct shards *s); // "io_uring", "epoll", "simulated"
 
 // shard_new and shard_turn run one shard by hand, without a thread: for tests, the simulator and one-core programs.
+// Only the thread that made a shard may use it.
 RESULT shard_new(struct shard **out, const struct shard_options *options, unsigned index);
+// shard_free first runs turns until every op under way has ended (at most a second): owners cancel theirs before it.
 void shard_free(struct shard *s);
 // shard_turn waits at most `wait_ms` for work and runs one turn.
 void shard_turn(struct shard *s, unsigned wait_ms);
@@ -81,7 +86,8 @@ void shard_slot_set(struct shard *s, enum shard_slot slot, void *value);
 
 // shard_post hands a message to `to` (any thread). Never fails: the message is memory of the sender's that now is `to`'s.
 void shard_post(struct shard *to, struct message *m);
-// turn_hook_arm runs hook->run at the end of this turn, once, however often it is armed. Disarm before freeing it.
+// turn_hook_arm runs hook->run at the end of this turn, once, however often it is armed. Disarm before freeing it. A hook armed by a
+// hook runs in the same turn still, up to four rounds; what is armed after that runs at the end of the next turn, which does not wait.
 void turn_hook_arm(struct shard *s, struct turn_hook *hook);
 void turn_hook_disarm(struct turn_hook *hook);
 // timer_set starts or moves a timer; it fires after `delay_ms`. timer_cancel is fine on an idle timer.
