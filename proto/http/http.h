@@ -57,7 +57,7 @@ struct http_exchange {
     void *user;              // for the handler
     bool head_only;          // the answer to HEAD carries no body
     uint32_t stream_id;      // HTTP/2
-    uint64_t reserved[8];    // the session's own
+    void *stream;            // the session's own
 };
 
 struct http_server_callbacks {
@@ -76,14 +76,23 @@ struct http_client_callbacks {
 };
 
 // http_server_new makes a server session; limits and callbacks are borrowed while it lives. NULL without memory.
-// A malformed HTTP/1.1 request is answered with 400, 413, 431 or 501 by the session itself (through `problem_body`, a borrowed
-// constant application/problem+json text per status, may be NULL) and closes it.
+// A malformed HTTP/1.1 request, and in both versions a head or body over its limit, is answered by the session itself.
+//
+// Callbacks run inside http_session_feed, http_session_eof, http_session_pull (HTTP/1.1: a request that was waiting behind the one
+// just answered) and http_session_free, never inside http_respond or http_request_send. Inside a callback http_respond,
+// http_exchange_release, http_request_send and http_request_cancel are fine.
 struct http_session *http_server_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_server_callbacks *callbacks, void *ctx);
 // http_client_new makes a client session; the same borrowing.
 struct http_session *http_client_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_client_callbacks *callbacks, void *ctx);
-// http_session_free ends the session: every open exchange gets its gone or failed callback first. NULL is fine.
+// http_session_problem_set gives the body of the answers that the session makes itself (400, 413, 431, 501): an
+// application/problem+json text per status, borrowed while the session lives; NULL: no body.
+void http_session_problem_set(struct http_session *s, const char *(*problem_body)(unsigned status));
+// http_session_ctx is the ctx given to new.
+void *http_session_ctx(const struct http_session *s);
+// http_session_free ends the session: every open exchange gets its gone or failed callback first. NULL is fine. Not inside a
+// callback of this session.
 void http_session_free(struct http_session *s);
 // http_session_feed takes bytes from the peer and runs callbacks. After an error the session only wants to be pulled (it may
 // have a last answer or GOAWAY) and freed.
