@@ -7,7 +7,6 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -243,10 +242,8 @@ static int restrict_and_enable(struct reactor_uring *u)
     rows[OP_COUNT].sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
     rows[OP_COUNT + 1].opcode = IORING_RESTRICTION_REGISTER_OP;
     rows[OP_COUNT + 1].register_op = IORING_UNREGISTER_RING_FDS; // io_uring_queue_exit uses it
-    // liburing 2.3 declares io_uring_register_restrictions and io_uring_enable_rings and does not export them, hence the bare calls.
-    if (syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_RESTRICTIONS, rows, OP_COUNT + 2) != 0) return -errno;
-    if (syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) != 0) return -errno;
-    return 0;
+    int res = io_uring_register_restrictions(&u->ring, rows, OP_COUNT + 2);
+    return res != 0 ? res : io_uring_enable_rings(&u->ring);
 }
 
 static const struct reactor_ops uring_ops = {
