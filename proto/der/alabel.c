@@ -1,6 +1,7 @@
 #include "proto/der/alabel.h"
 
-enum { LABEL_LEN_MAX = 63 };
+// FIRST_LETTER: below it stand control characters and signs only.
+enum { LABEL_LEN_MAX = 63, FIRST_LETTER = 0xb7 };
 
 // The parameters of RFC 3492 section 5.
 enum {
@@ -95,7 +96,7 @@ static bool decode(struct ulabel *u, struct slice in)
         n += i / count;
         i %= count;
         bias = adapt(delta, count, first);
-        if (n > 0x10ffff || (n >= 0xd800 && n <= 0xdfff)) return false;
+        if (n < FIRST_LETTER || n > 0x10ffff || (n >= 0xd800 && n <= 0xdfff)) return false;
         insert(u, i++, n);
     }
     return true;
@@ -163,6 +164,13 @@ static bool encode(char out[LABEL_LEN_MAX], size_t *out_n, const struct ulabel *
     return true;
 }
 
+// hyphens_fit: RFC 5891 section 4.2.3.1, of the decoded label: none at either end, not two at places 3 and 4.
+static bool hyphens_fit(const struct ulabel *u)
+{
+    if (u->chars[0] == '-' || u->chars[u->count - 1] == '-') return false;
+    return u->count < 4 || u->chars[2] != '-' || u->chars[3] != '-';
+}
+
 bool alabel_valid(struct slice label)
 {
     struct ulabel u = {.count = 0};
@@ -170,5 +178,6 @@ bool alabel_valid(struct slice label)
     size_t n;
     if (label.n > LABEL_LEN_MAX || !slice_starts(label, SLICE_LIT("xn--"))) return false;
     struct slice code = slice_sub(label, 4, label.n);
-    return decode(&u, code) && encode(again, &n, &u) && slice_eq(code, slice_of(again, n));
+    return decode(&u, code) && hyphens_fit(&u) && encode(again, &n, &u) &&
+           slice_eq(code, slice_of(again, n));
 }
