@@ -5,6 +5,8 @@ set(CMAKE_C_EXTENSIONS ON) # cleanup attribute, statement attributes
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+# Nothing of ours is a shared library, so no program needs to know where it was built.
+set(CMAKE_SKIP_RPATH ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 set(CERTMILL_SANITIZE "" CACHE STRING "comma-separated sanitizers, such as address,undefined")
@@ -28,15 +30,19 @@ endif()
 
 add_library(certmill_options INTERFACE)
 target_include_directories(certmill_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
-target_compile_definitions(certmill_options INTERFACE _GNU_SOURCE CERTMILL_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(certmill_options INTERFACE _GNU_SOURCE CERTMILL_VERSION="${PROJECT_VERSION}"
+  CERTMILL_BORINGSSL_VERSION="${CERTMILL_BORINGSSL_VERSION}")
 if(CERTMILL_DCHECK)
   target_compile_definitions(certmill_options INTERFACE CERTMILL_DCHECK)
 endif()
+# No program carries the place where it was built: file names in asserts and debug information are relative.
+target_compile_options(certmill_options INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 # libpq brings OpenSSL into the process; without this its symbols meet BoringSSL's and the program crashes.
 target_link_options(certmill_options INTERFACE -Wl,--exclude-libs,ALL)
 if(CERTMILL_HARDEN)
   target_compile_options(certmill_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
-    -fstack-clash-protection -fcf-protection=full)
+    -fstack-clash-protection
+    $<IF:$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>,-fcf-protection=full,-mbranch-protection=standard>)
   target_link_options(certmill_options INTERFACE -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 endif()
 target_link_libraries(certmill_options INTERFACE certmill_warnings certmill_sanitize)
