@@ -520,6 +520,8 @@ static void h1_cancel(struct http_session *s, struct stream *st)
     stream_free(st);
 }
 
+static void h1_replace(struct http_session *s, struct stream *st) { h1_of(s)->stream = st; }
+
 static void h1_drain(struct http_session *s)
 {
     struct h1 *h = h1_of(s);
@@ -560,6 +562,7 @@ static const struct http_ops ops = {.feed = h1_feed,
                                     .respond = h1_respond,
                                     .request = h1_request,
                                     .cancel = h1_cancel,
+                                    .replace = h1_replace,
                                     .drain = h1_drain,
                                     .finished = h1_finished,
                                     .can_request = h1_can_request,

@@ -21,6 +21,7 @@ struct h2 {
     bool refused;     // because of abuse
     bool goaway_seen; // client: the peer takes no new requests
     int32_t goaway_last;
+    bool goaway_sent;      // server: draining, and the last GOAWAY is out
     bool failed;           // nghttp2 refused to go on
     struct slice out_rest; // nghttp2's bytes that did not fit into the last pull
 };
@@ -296,11 +297,23 @@ static void frame_cost(struct h2 *h, const nghttp2_frame *frame)
     }
 }
 
+// drain_finish: the peer has seen that we drain. The last stream id of this GOAWAY is the newest that was seen.
+static void drain_finish(struct h2 *h)
+{
+    h->goaway_sent = true;
+    (void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(h->session),
+                                NGHTTP2_NO_ERROR, NULL, 0);
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     (void)session;
     struct h2 *h = user;
     if (h->s.server) frame_cost(h, frame);
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 &&
+        h->s.server && h->s.draining && !h->goaway_sent)
+        drain_finish(h);
     if (frame->hd.type == NGHTTP2_GOAWAY && !h->s.server) {
         h->goaway_seen = true;
         h->goaway_last = frame->goaway.last_stream_id;
@@ -422,10 +435,15 @@ static void h2_drain(struct http_session *s)
 {
     struct h2 *h = h2_of(s);
     if (!s->server) return;
-    // What has been sent to us already is still served: the last stream id of this GOAWAY is the newest that was seen.
-    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
-                          NULL, 0);
+    // Requests that are on their way to us are still served: a first GOAWAY announces the end without naming a last stream; the
+    // answer to the PING behind it says that the peer knows (drain_finish). Without memory the peer's deadline ends the drain.
+    (void)nghttp2_submit_shutdown_notice(h->session);
+    (void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+}
+
+static void h2_replace(struct http_session *s, struct stream *st)
+{
+    nghttp2_session_set_stream_user_data(h2_of(s)->session, st->id, st);
 }
 
 static bool h2_finished(const struct http_session *s)
@@ -433,7 +451,7 @@ static bool h2_finished(const struct http_session *s)
     const struct h2 *h = h2_of_const(s);
     if (h->out_rest.n > 0 || nghttp2_session_want_write(h->session) != 0) return false;
     if (h->failed || h->refused) return true;
-    if (s->draining && list_empty(&s->streams)) return true;
+    if (s->draining && (h->goaway_sent || !s->server) && list_empty(&s->streams)) return true;
     return nghttp2_session_want_read(h->session) == 0;
 }
 
@@ -465,6 +483,7 @@ static const struct http_ops ops = {.feed = h2_feed,
                                     .respond = h2_respond,
                                     .request = h2_request,
                                     .cancel = h2_cancel,
+                                    .replace = h2_replace,
                                     .drain = h2_drain,
                                     .finished = h2_finished,
                                     .can_request = h2_can_request,

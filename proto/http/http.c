@@ -258,6 +258,25 @@ struct err http_respond(struct http_exchange *x, const struct http_response *res
     return s->ops->respond(s, st, response);
 }
 
+struct err http_respond_late(struct http_exchange *x, const struct http_response *response)
+{
+    struct stream *st = x->stream;
+    CHECK(x->session != NULL && st != NULL && st->delivered && !st->ended);
+    struct http_session *s = x->session;
+    struct stream *heir = stream_new(s, st->id);
+    if (heir == NULL) return ERR(NO_SPACE);
+    heir->delivered = heir->ended = true;
+    heir->own.head_only = x->head_only;
+    s->ops->replace(s, heir);
+    s->open_count--;
+    list_remove(&st->node);
+    st->session = NULL;
+    x->session = NULL;
+    struct err e = s->ops->respond(s, heir, response);
+    s->server_callbacks->gone(s->ctx, x);
+    return e;
+}
+
 void http_exchange_release(struct http_exchange *x)
 {
     struct stream *st = x->stream;

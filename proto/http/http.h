@@ -58,6 +58,7 @@ struct http_exchange {
     bool head_only;          // the answer to HEAD carries no body
     uint32_t stream_id;      // HTTP/2
     void *stream;            // the session's own
+    void *owner;             // for whoever owns the session (cluster/core/server)
 };
 
 struct http_server_callbacks {
@@ -101,8 +102,8 @@ RESULT http_session_feed(struct http_session *s, struct slice in);
 RESULT http_session_eof(struct http_session *s);
 // http_session_pull appends what is to be sent; up to about `size_max` bytes. Sets *more when there is more.
 RESULT http_session_pull(struct http_session *s, struct buf *out, size_t size_max, bool *more);
-// http_session_drain starts a graceful end: HTTP/2 sends GOAWAY and takes no new streams, HTTP/1.1 answers what is under way
-// with "Connection: close".
+// http_session_drain starts a graceful end: HTTP/2 announces it by GOAWAY, serves what was on its way to us until the peer has answered
+// a PING, and takes no new streams then (RFC 9113 section 6.8); HTTP/1.1 answers what is under way with "Connection: close".
 void http_session_drain(struct http_session *s);
 // http_session_finished is true when the connection can be closed once everything pulled has been sent.
 bool http_session_finished(const struct http_session *s);
@@ -112,12 +113,13 @@ bool http_session_can_request(const struct http_session *s);
 // http_session_reading_since-like deadlines need to know the phase: true when a request has begun and is not complete.
 bool http_session_mid_message(const struct http_session *s);
 
-// http_session_ctx is the ctx that http_server_new or http_client_new was given: from an exchange (x->session) back to its connection.
-void *http_session_ctx(const struct http_session *s);
-
 // http_respond answers an exchange and ends it; everything is copied. When the peer is gone it only releases.
 // ERR_NO_SPACE when the answer does not fit under out_size_max; the exchange is ended (HTTP/2: reset) all the same.
 RESULT http_respond(struct http_exchange *x, const struct http_response *response);
+// http_respond_late answers in place of a handler that takes too long: the response goes out, and for the handler the peer is gone
+// (x->session is NULL, gone has run; it releases the exchange when it lets go). ERR_NO_SPACE as http_respond; without memory for
+// that nothing has happened. Not inside a callback of this session.
+RESULT http_respond_late(struct http_exchange *x, const struct http_response *response);
 // http_exchange_release ends an exchange whose gone callback has run.
 void http_exchange_release(struct http_exchange *x);
 // http_request_send starts a request on a client session; `x` and nothing else is kept; the request is copied.

@@ -41,6 +41,7 @@ struct http_ops {
     struct err (*request)(struct http_session *s, struct stream *st,
                           const struct http_request *request);
     void (*cancel)(struct http_session *s, struct stream *st);
+    void (*replace)(struct http_session *s, struct stream *st); // server: `st` takes the place of the stream with its id
     void (*drain)(struct http_session *s);
     bool (*finished)(const struct http_session *s);
     bool (*can_request)(const struct http_session *s);

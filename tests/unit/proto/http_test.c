@@ -340,6 +340,51 @@ static void drain_answers_what_is_open(void **state)
     }
 }
 
+static void a_late_handler_is_answered_for(void **state)
+{
+    (void)state;
+    for (int version = HTTP_1_1; version <= HTTP_2; version++) {
+        struct http_pair p;
+        http_pair_init(&p, (enum http_version)version, true);
+        p.hold = true;
+        struct http_exchange x = {0};
+        struct http_request r = post("/", SLICE_LIT("b"));
+        struct http_response late = {.status = 503, .body = SLICE_LIT("busy")};
+        assert_false(failed(http_request_send(p.client, &x, &r)));
+        http_pair_run(&p);
+        assert_false(failed(http_respond_late(p.held[0], &late)));
+        assert_int_equal(p.gone, 1);
+        assert_int_equal(http_session_open_count(p.server), 0);
+        http_pair_run(&p);
+        assert_false(failed(http_request_send(p.client, &x, &r))); // the connection goes on
+        http_pair_run(&p);
+        http_pair_answer(&p, 0); // the slow handler, at last: only releases
+        http_pair_answer(&p, 1);
+        http_pair_run(&p);
+        assert_text(&p.answers, "503 busy\n200 b\n");
+        http_pair_fini(&p);
+    }
+}
+
+// A request that crosses the GOAWAY on the wire is served all the same.
+static void drain_serves_what_is_on_its_way(void **state)
+{
+    (void)state;
+    struct http_pair p;
+    http_pair_init(&p, HTTP_2, true);
+    http_pair_run(&p);
+    struct http_exchange x = {0};
+    struct http_request r = post("/", SLICE_LIT("b"));
+    http_session_drain(p.server);
+    assert_false(http_session_finished(p.server)); // the peer has not been heard
+    assert_false(failed(http_request_send(p.client, &x, &r)));
+    http_pair_run(&p);
+    assert_text(&p.answers, "200 b\n");
+    assert_int_equal(p.failures, 0);
+    assert_true(http_session_finished(p.server));
+    http_pair_fini(&p);
+}
+
 // rapid resets: open and cancel again and again, never waiting for an answer (CVE-2023-44487).
 static void resets_without_end_close_the_connection(void **state)
 {
@@ -454,6 +499,8 @@ int main(void)
         cmocka_unit_test(gone_exchanges_are_released_in_any_order),
         cmocka_unit_test(a_cancelled_request_reaches_the_handler),
         cmocka_unit_test(drain_answers_what_is_open),
+        cmocka_unit_test(a_late_handler_is_answered_for),
+        cmocka_unit_test(drain_serves_what_is_on_its_way),
         cmocka_unit_test(resets_without_end_close_the_connection),
         cmocka_unit_test(h2_frames_without_end_close_the_connection),
         cmocka_unit_test(a_continuation_flood_is_cut),
