@@ -22,6 +22,7 @@ struct tls_options {
     bool insecure;            // client: accept any server certificate (http-01 redirects to https, RFC 8555 section 8.3)
     bool tickets;             // server: TLS 1.3 session tickets
     bool peer_name_ignored;   // client: do not compare the server name (role is compared instead)
+    int64_t (*now_s)(void);   // the time, seconds since 1970, that certificates are compared with; NULL: the library's clock
 };
 
 enum { TLS_TICKET_KEY_LEN = 48 };
@@ -54,6 +55,9 @@ bool tls_established(const struct tls *t);
 bool tls_peer_closed(const struct tls *t);
 enum tls_alpn tls_alpn(const struct tls *t);
 bool tls_resumed(const struct tls *t);
+// tls_resume lets a client offer the session of an earlier connection of the same context; before tls_start. False when the earlier one
+// got no ticket.
+bool tls_resume(struct tls *t, const struct tls *earlier);
 // tls_peer_role writes the role of the authenticated peer: the one URI SAN of its leaf ("urn:certmill:role:acme") and a NUL.
 // False, with an empty text, when the peer has no certificate, its leaf has no URI SAN or several, or `size` is too small.
 bool tls_peer_role(const struct tls *t, char *out, size_t size);
