@@ -1,0 +1,399 @@
+// http01: the http-01 challenge (RFC 8555 section 8.3): GET /.well-known/acme-challenge/<token> on port 80 of the name, redirects
+// followed, the body compared with the key authorization. What is fetched never gets into a message beyond a short, escaped start.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/validate/validate_internal.h"
+#include "cluster/core/dial.h"
+#include "cluster/err.h"
+#include "proto/err.h"
+
+enum { BODY_MAX = 1024, SHOWN_MAX = 40, CONNECT_MS_MAX = 5000, TARGET_TEXT_MAX = 340 };
+
+static const char challenge_path[] = "/.well-known/acme-challenge/";
+static const struct http_limits limits = {.head_size_max = 16384,
+                                          .body_size_max = BODY_MAX,
+                                          .header_count_max = 64,
+                                          .streams_max = 1,
+                                          .abuse_max = 20,
+                                          .out_size_max = 16384};
+
+struct attempt {
+    struct validation *v; // NULL once given up: the connection's end frees the attempt then
+    struct url url;
+    unsigned hop;
+    struct resolver_query query;
+    struct sockaddr_storage addresses[RESOLVER_ADDRESSES_MAX];
+    size_t address_count, address_index;
+    struct tls_context *tls; // made for a redirect to https, accepts any certificate
+    struct dial_conn *conn;  // NULL: none open
+    struct dial_call call;
+    bool calling;
+    // The try's outcome; it is told when the connection has closed.
+    bool decided, again;
+    enum validate_problem problem;
+    char text[200];
+    bool next_hop; // after the connection has closed: fetch `url`
+};
+
+static void hop_begin(struct attempt *a);
+
+static void attempt_free(struct attempt *a)
+{
+    tls_context_free(a->tls);
+    free(a);
+}
+
+static void conclude(struct attempt *a)
+{
+    struct validation *v = a->v;
+    enum validate_problem problem = a->problem;
+    bool again = a->again;
+    char text[sizeof a->text];
+    memcpy(text, a->text, sizeof text);
+    attempt_free(a);
+    if (v != NULL) validation_try_end(v, problem, again, "%s", text);
+}
+
+__attribute__((format(printf, 4, 5))) static void
+decide(struct attempt *a, enum validate_problem problem, bool again, const char *fmt, ...)
+{
+    va_list ap;
+    if (a->decided) return;
+    va_start(ap, fmt);
+    vsnprintf(a->text, sizeof a->text, fmt, ap);
+    va_end(ap);
+    a->decided = true;
+    a->again = again;
+    a->problem = problem;
+    if (a->conn != NULL)
+        dial_close(a->conn); // on_closed concludes
+    else
+        conclude(a);
+}
+
+static const char *target_text(const struct attempt *a)
+{
+    static _Thread_local char text[TARGET_TEXT_MAX];
+    char address[ADDRESS_TEXT_MAX];
+    address_text(address, (const struct sockaddr *)&a->addresses[a->address_index]);
+    if (a->hop == 0)
+        snprintf(text, sizeof text, "%s", address);
+    else
+        snprintf(text, sizeof text, "%s (redirected to %.100s)", address, a->url.host);
+    return text;
+}
+
+// ---- the answer
+
+static struct slice trimmed(struct slice s)
+{
+    while (s.n > 0 && memchr(" \t\r\n", s.p[s.n - 1], 4) != NULL) s.n--;
+    return s;
+}
+
+// shown escapes the start of foreign text: what a person needs to recognise a wrong page, and no more (T29: no body text to probe with).
+static void shown(char out[SHOWN_MAX + 1], struct slice s)
+{
+    size_t n = s.n < SHOWN_MAX ? s.n : SHOWN_MAX;
+    for (size_t i = 0; i < n; i++)
+        out[i] =
+            (char)(s.p[i] > 0x20 && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '<' ? s.p[i] : '.');
+    out[n] = 0;
+}
+
+static bool key_authorization_matches(const struct validate_request *r, struct slice body)
+{
+    struct slice token = slice_sub(body, 0, r->token.n), rest = slice_sub(body, r->token.n, body.n);
+    return slice_eq(token, r->token) && rest.n > 0 && rest.p[0] == '.' &&
+           slice_eq(slice_sub(rest, 1, rest.n), r->thumbprint);
+}
+
+static unsigned url_port(const struct attempt *a, const struct url *url)
+{
+    if (url->port != 0) return url->port;
+    return url->secure ? 443 : a->v->request->policy->http_port;
+}
+
+// redirect_follow takes the next hop: http and https only, to the ports of the challenge only (T30).
+static void redirect_follow(struct attempt *a, struct slice location)
+{
+    const struct validate_policy *p = a->v->request->policy;
+    const char *why = "";
+    struct url url;
+    if (location.n == 0) {
+        decide(a, VALIDATE_INCORRECT_RESPONSE, true,
+               "%s answered with a redirect without a Location", target_text(a));
+        return;
+    }
+    if (a->hop >= p->redirects) {
+        decide(a, VALIDATE_CONNECTION, false, "more than %u redirects", p->redirects);
+        return;
+    }
+    if (!url_resolve(&url, &why, &a->url, location)) {
+        decide(a, VALIDATE_CONNECTION, false, "%s redirects to a URL that is not followed: %s",
+               target_text(a), why);
+        return;
+    }
+    unsigned port = url_port(a, &url);
+    if (port != 80 && port != 443 && port != p->http_port) {
+        decide(a, VALIDATE_CONNECTION, false,
+               "%s redirects to port %u; only 80 and 443 are followed", target_text(a), port);
+        return;
+    }
+    a->url = url;
+    a->hop++;
+    a->next_hop = true;
+    dial_close(a->conn);
+}
+
+static void response_judge(struct attempt *a, const struct http_response *r)
+{
+    const struct validate_request *request = a->v->request;
+    if (r->status == 301 || r->status == 302 || r->status == 303 || r->status == 307 ||
+        r->status == 308) {
+        redirect_follow(a, http_header_find(r->headers, r->header_count, "location"));
+        return;
+    }
+    if (r->status != 200) {
+        decide(a, VALIDATE_INCORRECT_RESPONSE, true, "%s answered %u instead of 200",
+               target_text(a), r->status);
+        return;
+    }
+    if (key_authorization_matches(request, trimmed(r->body))) {
+        decide(a, VALIDATE_OK, false, "ok");
+        return;
+    }
+    char start[SHOWN_MAX + 1];
+    shown(start, r->body);
+    decide(a, VALIDATE_INCORRECT_RESPONSE, true,
+           "%s answered \"%s\" (%zu bytes) instead of the key authorization", target_text(a), start,
+           r->body.n);
+}
+
+static void on_response(struct dial_call *call, struct err why, const struct http_response *r,
+                        bool unprocessed)
+{
+    (void)unprocessed;
+    struct attempt *a = LIST_OWNER(call, struct attempt, call);
+    a->calling = false;
+    if (a->v == NULL || a->decided) return;
+    if (r != NULL)
+        response_judge(a, r);
+    else if (err_is(why, ERR_HTTP_TOO_LARGE))
+        decide(a, VALIDATE_INCORRECT_RESPONSE, true, "%s answered with more than %d bytes",
+               target_text(a), BODY_MAX);
+    else
+        decide(a, VALIDATE_CONNECTION, true, "%s: %s", target_text(a), err_text(why));
+}
+
+// ---- the connection
+
+static void request_send(struct attempt *a)
+{
+    const struct validate_request *r = a->v->request;
+    static const struct http_header headers[] = {
+        {SLICE_LIT("User-Agent"), SLICE_LIT("certmill-validation/1")},
+        {SLICE_LIT("Accept"), SLICE_LIT("*/*")},
+        {SLICE_LIT("Connection"), SLICE_LIT("close")}};
+    unsigned port = url_port(a, &a->url);
+    char authority[URL_HOST_MAX + 16];
+    bool v6 = strchr(a->url.host, ':') != NULL;
+    // Host without the port when it is the scheme's own, and on the challenge port whatever it is moved to: a server sees what it would on 80.
+    bool bare = port == (a->url.secure ? 443u : 80u) || (a->url.port == 0 && !a->url.secure);
+    snprintf(authority, sizeof authority, v6 ? "[%s]" : "%s", a->url.host);
+    if (!bare)
+        snprintf(authority + strlen(authority), sizeof authority - strlen(authority), ":%u", port);
+    struct http_request request = {.method = HTTP_GET,
+                                   .path = slice_str(a->url.path),
+                                   .authority = slice_str(authority),
+                                   .secure = a->url.secure,
+                                   .headers = (struct http_header *)(uintptr_t)headers,
+                                   .header_count = 3};
+    a->call = (struct dial_call){.done = on_response};
+    struct err e = dial_send(a->conn, &a->call, &request, r->policy->attempt_ms);
+    if (failed(e))
+        decide(a, VALIDATE_INTERNAL, true, "%s", err_text(e));
+    else
+        a->calling = true;
+}
+
+static void on_ready(void *ctx, struct dial_conn *c)
+{
+    struct attempt *a = ctx;
+    (void)c;
+    if (a->v != NULL && !a->decided) request_send(a);
+}
+
+static bool on_connected(void *ctx, const struct sockaddr *peer)
+{
+    const struct attempt *a = ctx;
+    return a->v != NULL && validation_target_allowed(a->v->request->policy, peer);
+}
+
+static void connect_next(struct attempt *a);
+
+static void connect_failed(struct attempt *a, struct err why, const char *note)
+{
+    if (a->address_index + 1 < a->address_count) {
+        a->address_index++;
+        connect_next(a);
+        return;
+    }
+    const char *what = err_is(why, ERR_CONNECT_REFUSED)       ? "refused"
+                       : err_is(why, ERR_CONNECT_TIMEOUT)     ? "did not answer in time"
+                       : err_is(why, ERR_CONNECT_UNREACHABLE) ? "cannot be reached"
+                       : err_is(why, ERR_CONNECT_DENIED)      ? "may not be connected to"
+                                                              : note;
+    enum validate_problem problem = err_is(why, ERR_TLS_HANDSHAKE) || err_is(why, ERR_TLS_PROTOCOL)
+                                        ? VALIDATE_TLS
+                                        : VALIDATE_CONNECTION;
+    decide(a, problem, true, "%s %s", target_text(a), what);
+}
+
+static void on_closed(void *ctx, struct dial_conn *c, struct err why, const char *note)
+{
+    struct attempt *a = ctx;
+    (void)c;
+    a->conn = NULL;
+    if (a->v == NULL)
+        attempt_free(a);
+    else if (a->decided)
+        conclude(a);
+    else if (a->next_hop)
+        hop_begin(a);
+    else
+        connect_failed(a, why, note);
+}
+
+static const struct dial_callbacks callbacks = {.ready = on_ready, .closed = on_closed};
+
+static struct tls_context *tls_get(struct attempt *a)
+{
+    char note[128];
+    if (a->tls == NULL &&
+        failed(tls_context_new(&a->tls, note, sizeof note, false,
+                               &(struct tls_options){.insecure = true, .alpn_http_1_1 = true})))
+        return NULL;
+    return a->tls;
+}
+
+static void connect_next(struct attempt *a)
+{
+    const struct validate_policy *p = a->v->request->policy;
+    struct sockaddr_storage *address = &a->addresses[a->address_index];
+    if (!validation_target_allowed(p, (const struct sockaddr *)address)) {
+        decide(
+            a, VALIDATE_CONNECTION, false,
+            "%s may not be connected to: it is outside the networks that this tenant validates in",
+            target_text(a));
+        return;
+    }
+    unsigned connect_ms = p->attempt_ms / (unsigned)a->address_count;
+    struct dial_options options = {
+        .address = *address,
+        .address_len = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                      : sizeof(struct sockaddr_in),
+        .tls = a->url.secure ? tls_get(a) : NULL,
+        .server_name = a->url.host,
+        .version = HTTP_1_1,
+        .http = &limits,
+        .connect_ms = connect_ms < CONNECT_MS_MAX ? connect_ms : CONNECT_MS_MAX,
+        .handshake_ms = CONNECT_MS_MAX,
+        .connected = on_connected};
+    a->conn = a->url.secure && options.tls == NULL
+                  ? NULL
+                  : dial_open(validation_shard(a->v), &options, &callbacks, a);
+    if (a->conn == NULL)
+        decide(a, VALIDATE_INTERNAL, true, "this front end has no room for another connection");
+}
+
+static void on_resolved(struct resolver_query *q, const struct sockaddr_storage *addresses,
+                        size_t count, const char *note)
+{
+    struct attempt *a = LIST_OWNER(q, struct attempt, query);
+    if (count == 0) {
+        decide(a, VALIDATE_DNS, true, "%s%s%s", a->hop == 0 ? "" : a->url.host,
+               a->hop == 0 ? "" : ": ", note);
+        return;
+    }
+    memcpy(a->addresses, addresses, count * sizeof *addresses);
+    a->address_count = count;
+    connect_next(a);
+}
+
+static bool address_literal(struct attempt *a, unsigned port)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a->addresses[0];
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a->addresses[0];
+    memset(&a->addresses[0], 0, sizeof a->addresses[0]);
+    if (inet_pton(AF_INET, a->url.host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+        return true;
+    }
+    if (inet_pton(AF_INET6, a->url.host, &v6->sin6_addr) != 1) return false;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)port);
+    return true;
+}
+
+static void hop_begin(struct attempt *a)
+{
+    unsigned port = url_port(a, &a->url);
+    a->next_hop = false;
+    a->address_index = 0;
+    if (a->url.is_address && address_literal(a, port)) {
+        a->address_count = 1;
+        connect_next(a);
+        return;
+    }
+    a->query.done = on_resolved;
+    if (!resolver_start(validation_resolver(a->v), &a->query, a->v->request->policy, a->url.host,
+                        port))
+        decide(a, VALIDATE_INTERNAL, true, "no resolver could be started");
+}
+
+static bool http_01_begin(struct validation *v)
+{
+    const struct validate_request *r = v->request;
+    struct attempt *a = calloc(1, sizeof *a);
+    if (a == NULL) return false;
+    a->v = v;
+    v->attempt = a;
+    list_init(&a->query.node);
+    if (r->identifier.type == IDENTIFIER_IP)
+        inet_ntop(r->identifier.value.n == 4 ? AF_INET : AF_INET6, r->identifier.value.p,
+                  a->url.host, sizeof a->url.host);
+    else
+        snprintf(a->url.host, sizeof a->url.host, "%.*s", SLICE_ARG(r->identifier.value));
+    a->url.is_address = r->identifier.type == IDENTIFIER_IP;
+    snprintf(a->url.path, sizeof a->url.path, "%s%.*s", challenge_path, SLICE_ARG(r->token));
+    hop_begin(a);
+    return true;
+}
+
+static void http_01_abandon(struct validation *v)
+{
+    struct attempt *a = v->attempt;
+    if (a == NULL) return;
+    v->attempt = NULL;
+    a->v = NULL;
+    resolver_cancel(&a->query);
+    if (a->calling) dial_cancel(&a->call);
+    if (a->conn != NULL)
+        dial_close(a->conn); // on_closed frees
+    else
+        attempt_free(a);
+}
+
+const struct validate_method_row validate_http_01 = {.method = CHALLENGE_HTTP_01,
+                                                     .name = "http-01",
+                                                     .dns = true,
+                                                     .ip = true,
+                                                     .begin = http_01_begin,
+                                                     .abandon = http_01_abandon};

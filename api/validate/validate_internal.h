@@ -1,0 +1,38 @@
+// validate_internal: what validate.c and the methods share: one validation under way.
+#pragma once
+#include "api/validate/resolver.h"
+#include "api/validate/url.h"
+#include "api/validate/validate.h"
+
+// struct validation is one request under way. validate.c owns tries, pauses and deadlines; a method owns one try.
+struct validation {
+    struct list node;
+    struct validator *validator;
+    struct validate_request *request;
+    struct timer timer; // deadline of the try, or the pause before the next one
+    bool pausing;
+    unsigned tries;
+    uint64_t started_ns;
+    struct validate_result last; // of the try that ended last
+    void *attempt;               // the method's, while a try is under way
+};
+
+// struct validate_method_row is one method: begin starts a try, which ends by validation_try_end (at the earliest as the last act of begin); abandon gives it up.
+// begin returning false means that no try could be started (out of memory).
+struct validate_method_row {
+    enum challenge_type method;
+    const char *name; // "http-01"
+    bool dns, ip;     // identifier types it can prove
+    bool (*begin)(struct validation *v);
+    void (*abandon)(struct validation *v);
+};
+
+struct shard *validation_shard(const struct validation *v);
+struct resolver *validation_resolver(const struct validation *v);
+// validation_try_end ends a try: the cause without name, count and time, which validate.c adds. `again` false: trying again cannot help.
+void validation_try_end(struct validation *v, enum validate_problem problem, bool again,
+                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+// validation_target_allowed: the policy's networks (T29); called before connecting and again on the connected socket.
+bool validation_target_allowed(const struct validate_policy *p, const struct sockaddr *a);
+
+extern const struct validate_method_row validate_http_01;
