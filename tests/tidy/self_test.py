@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""self_test: each check of this folder finds what it is there to find: a small broken input per rule, and its whole twin."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import directions
+import headers
+import layout
+import places
+import symbols
+import tree
+
+
+class Directions(unittest.TestCase):
+    REFUSED = [
+        ("proto/base/buf.c", '"cluster/core/op.h"', "must not see"),
+        ("proto/base/buf.c", '"proto/text/json.h"', "must not see"),
+        ("proto/text/json.c", '"proto/der/der.h"', "must not see"),
+        ("proto/jose/jws.c", '"proto/http/http.h"', "must not see"),
+        ("proto/der/csr.c", '"proto/jose/jwk.h"', "must not see"),
+        ("cluster/core/conn.c", '"cluster/rpc/call.h"', "must not see"),
+        ("cluster/rpc/call.c", '"cluster/node/member.h"', "must not see"),
+        ("cluster/core/conn.c", '"store/store.h"', "must not see"),
+        ("store/batch.c", '"signer/client.h"', "must not see"),
+        ("store/batch.c", '"api/edge.h"', "must not see"),
+        ("signer/engine.c", '"store/store.h"', "must not see"),
+        ("signer/engine.c", '"api/edge.h"', "must not see"),
+        ("api/edge.c", '"signer/keystore.h"', "must not see"),
+        ("api/acme/order.c", '"api/validate/validate.h"', "must not see"),
+        ("api/jobs/reaper.c", '"api/acme/order_step.h"', "must not see"),
+        ("api/validate/http01.c", '"api/jobs/retention.h"', "must not see"),
+        ("api/edge.c", '"bench/load/run.h"', "must not see"),
+        ("store/batch.c", '"tests/unit/unit.h"', "must not see"),
+        ("api/acme/order.c", '"store/internal.h"', "for its own folder"),
+        ("proto/jose/jws.c", '"proto/der/internal.h"', "for its own folder"),
+        ("store/batch.c", '"pg.h"', "not named from the root"),
+        ("store/batch.c", "<liburing.h>", "only cluster"),
+        ("signer/engine.c", "<pthread.h>", "only cluster"),
+        ("api/main.c", "<libpq-fe.h>", "only store"),
+        ("signer/main.c", "<postgresql/libpq-fe.h>", "only store"),
+    ]
+    ALLOWED = [
+        ("proto/der/csr.c", '"proto/der/internal.h"'),
+        ("proto/jose/jws.c", '"proto/der/key.h"'),
+        ("proto/base/buf.c", '"proto/err.h"'),
+        ("proto/base/buf.c", "<string.h>"),
+        ("cluster/rpc/call.c", '"cluster/core/dial.h"'),
+        ("store/batch.c", '"cluster/core/shard.h"'),
+        ("signer/engine.c", '"proto/rpc/signer.pb-c.h"'),
+        ("api/acme/order.c", '"api/edge.h"'),
+        ("api/acme/finalize.c", '"signer/client.h"'),
+        ("api/main.c", '"api/jobs/reaper.h"'),
+        ("store/pg.c", "<postgresql/libpq-fe.h>"),
+        ("bench/load/run.c", '"api/edge.h"'),
+        ("tests/unit/signer/tbs_test.c", '"signer/internal.h"'),
+    ]
+
+    def test_refuses(self):
+        for path, included, why in self.REFUSED:
+            with self.subTest(path=path, included=included):
+                found = directions.file_problems(path, f"// a file\n\n#include {included}\n")
+                self.assertEqual(len(found), 1)
+                self.assertIn(why, found[0])
+                self.assertTrue(found[0].startswith(f"{path}:3:"), found[0])
+
+    def test_allows(self):
+        for path, included in self.ALLOWED:
+            with self.subTest(path=path, included=included):
+                self.assertEqual(directions.file_problems(path, f"#include {included}\n"), [])
+
+    def test_sayings(self):
+        self.assertTrue(directions.file_problems("api/acme/order.c", 'x = "SELECT id FROM orders";'))
+        self.assertFalse(directions.file_problems("store/order.c", 'x = "SELECT id FROM orders";'))
+        self.assertTrue(directions.file_problems("store/batch.c", "static _Atomic int n;"))
+        self.assertFalse(directions.file_problems("store/batch.c", "// no _Atomic here"))
+        self.assertFalse(directions.file_problems("cluster/core/mailbox.c", "static _Atomic int n;"))
+
+
+class Symbols(unittest.TestCase):
+    def archive(self, folder, code, *flags):
+        source, obj, archive = (os.path.join(folder, n) for n in ("x.c", "x.o", "libx.a"))
+        with open(source, "w", encoding="utf-8") as f:
+            f.write(code)
+        subprocess.run(["gcc", "-O2", *flags, "-c", source, "-o", obj], check=True)
+        subprocess.run(["gcc-ar", "rcs", archive, obj], check=True)
+        return archive
+
+    def test_library(self):
+        code = "int {0}(int, ...); int f(int a);\nint f(int a) {{ return {0}(a); }}\n"
+        for name, symbol, refused in [
+            ("proto", "socket", True), ("proto", "clock_gettime", True), ("proto", "open64", True), ("proto", "epoll_wait", True),
+            ("proto", "pthread_create", True), ("proto", "io_uring_queue_init", True), ("proto", "BIO_new_file", True),
+            ("proto", "json_parse", False), ("cluster", "io_uring_queue_init", False), ("cluster", "PQconnectStart", True),
+            ("store", "PQconnectStart", False), ("store", "pthread_create", True), ("signer_core", "PQexec", True),
+            ("signer_core", "io_uring_queue_init", True), ("signer_core", "keystore_open", False),
+            ("signer_client", "keystore_open", True), ("api", "PQexec", True), ("api", "engine_sign", True), ("api", "store_new", False),
+        ]:
+            for flags in ((), ("-flto",)):
+                with self.subTest(name=name, symbol=symbol, flags=flags), tempfile.TemporaryDirectory() as folder:
+                    found = symbols.library_problems(name, self.archive(folder, code.format(symbol), *flags))
+                    self.assertEqual(bool(found), refused, found)
+        self.assertTrue(symbols.library_problems("unheard_of", ""))
+
+    def test_program(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "p.so")
+            source = "void SSL_new(void); void SSL_new(void) {} void other(void); void other(void) {}"
+            subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", path], input=source, text=True, check=True)
+            self.assertEqual(len(symbols.program_problems("certmill-acme", path)), 1)
+
+
+class Headers(unittest.TestCase):
+    def test_compiles_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for text, fine in [("#pragma once\nstruct a { int x; };\n", True), ("#pragma once\nuint8_t x(void);\n", False),
+                               ("struct a { int x; };\n", False)]:
+                with open(os.path.join(folder, "x.h"), "w", encoding="utf-8") as f:
+                    f.write(text)
+                self.assertEqual(not headers.compile_problems("x.h", ["-I", folder], folder), fine, text)
+
+    def test_comments(self):
+        for text, fine in [
+            ("// x: a thing.\n#pragma once\n\n// x_new makes one.\nint x_new(void);\nvoid x_free(int);\n", True),
+            ("// x: a thing. x_new makes one.\n#pragma once\n\nint x_new(void);\n", True),
+            ("// x: a thing; x_is_* say what it is.\n\nint x_is_one(int);\nint x_is_two(int);\n", True),
+            ("// x: a thing.\n\nint x_new(void); // makes one\n", True),
+            ("// x: a thing.\n\nstatic inline int x_new(void) { return 1; }\n", True),
+            ("// x: a thing.\n#pragma once\n\nint x_new(void);\n", False),
+            ("// x: a thing.\n#pragma once\n\nint x_new(void);\n// x_free frees it.\nvoid x_free(int);\n", False),
+            ("#pragma once\n", False),
+        ]:
+            self.assertEqual(not headers.comment_problems("x.h", text), fine, text)
+
+
+class Files(unittest.TestCase):
+    def test_places(self):
+        self.assertTrue(places.place_problems("x", f"see {tree.ROOT}/build") or tree.ROOT in places.COMMON)
+        self.assertTrue(places.place_problems("x", "https://registry" + ".example/x"))
+        self.assertTrue(places.place_problems("x", "/home/" + "someone/x"))
+        self.assertFalse(places.place_problems("x", "https://www.rfc-editor.org/ and ./build/release"))
+
+    @unittest.skipUnless(b"version 14." in subprocess.run(["clang-format", "--version"], capture_output=True).stdout, "clang-format 14")
+    def test_layout(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for text, fine in [("int a;\n", True), ("int   a ;\n", False)]:
+                with open(os.path.join(folder, "x.c"), "w", encoding="utf-8") as f:
+                    f.write(text)
+                self.assertEqual(not layout.layout_problems("x.c", folder), fine)
+
+    def test_files(self):
+        self.assertIn("CMakeLists.txt", tree.files(".txt"))
+        self.assertEqual(list(tree.walk(os.path.join(tree.ROOT, "tests", "tidy"))).count("tree.py"), 1)
+
+
+class Hardening(unittest.TestCase):
+    def test_each(self):
+        import hardening
+        source = '#include <stdio.h>\n#include <string.h>\nint main(int n, char **v) { char b[64]; strcpy(b, v[n - 1]); return puts(b); }'
+        whole = ["-O2", "-fPIE", "-pie", "-Wl,-z,relro,-z,now,-z,noexecstack", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong",
+                 "-fcf-protection=full"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "p")
+            for change, problems in [([], 0), (["-fno-stack-protector"], 1), (["-U_FORTIFY_SOURCE"], 1), (["-Wl,-z,lazy"], 1),
+                                     (["-Wl,-z,execstack"], 1), (["-Wl,-z,norelro"], 1), (["-no-pie"], 1),
+                                     (["-Wl,-rpath,/x"], 1)]:
+                subprocess.run(["gcc", *whole, *change, "-x", "c", "-", "-o", path], input=source, text=True, check=True,
+                               stderr=subprocess.DEVNULL)
+                self.assertEqual(len(hardening.hardening_problems(path)), problems, (change, hardening.hardening_problems(path)))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
