@@ -1,4 +1,5 @@
-// The errors of api/, one enumerator ERR_<name> per row of api/err.def, and api_err_register for err_text.
+// The errors of api/, one enumerator ERR_<name> per row of api/err.def, and api_err_register for
+// err_text.
 #pragma once
 #include "proto/base/err.h"
 
@@ -9,7 +10,8 @@ enum api_err_number {
 #undef X
 };
 enum api_err {
-#define X(name, class, text) ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_API, API_ERR_##name),
+#define X(name, class, text) \
+    ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_API, API_ERR_##name),
 #include "api/err.def"
 #undef X
 };

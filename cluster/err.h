@@ -1,4 +1,5 @@
-// The errors of cluster/, one enumerator ERR_<name> per row of cluster/err.def, and cluster_err_register for err_text.
+// The errors of cluster/, one enumerator ERR_<name> per row of cluster/err.def, and
+// cluster_err_register for err_text.
 #pragma once
 #include "proto/base/err.h"
 
@@ -9,7 +10,8 @@ enum cluster_err_number {
 #undef X
 };
 enum cluster_err {
-#define X(name, class, text) ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_CLUSTER, CLUSTER_ERR_##name),
+#define X(name, class, text) \
+    ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_CLUSTER, CLUSTER_ERR_##name),
 #include "cluster/err.def"
 #undef X
 };

@@ -1,4 +1,5 @@
-// events: what cluster/ logs and counts, from events.def and metrics.def. Other folders copy this file and events.c.
+// events: what cluster/ logs and counts, from events.def and metrics.def. Other folders copy this
+// file and events.c.
 #pragma once
 #include "cluster/core/log.h"
 #include "cluster/core/metrics.h"
@@ -10,7 +11,8 @@
 #include "cluster/metrics.def"
 #undef X
 
-// cluster_metrics_declare declares this folder's metrics; at start, before metrics_new. Calling it again changes nothing.
+// cluster_metrics_declare declares this folder's metrics; at start, before metrics_new. Calling it
+// again changes nothing.
 void cluster_metrics_declare(void);
 // cluster_docs appends the reference of this folder's events and metrics as Markdown. ERR_NO_SPACE.
 RESULT cluster_docs(struct buf *out);

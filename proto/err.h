@@ -1,4 +1,5 @@
-// The errors of proto/, one enumerator ERR_<name> per row of proto/err.def, and proto_err_register for err_text.
+// The errors of proto/, one enumerator ERR_<name> per row of proto/err.def, and proto_err_register
+// for err_text.
 #pragma once
 #include "proto/base/err.h"
 
@@ -9,7 +10,8 @@ enum proto_err_number {
 #undef X
 };
 enum proto_err {
-#define X(name, class, text) ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_PROTO, PROTO_ERR_##name),
+#define X(name, class, text) \
+    ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_PROTO, PROTO_ERR_##name),
 #include "proto/err.def"
 #undef X
 };

@@ -1,6 +1,8 @@
-// client: the front end's side of the signer, one per shard, over that shard's signer channel. The only header of signer/ that api/ may
-// see. Everything queued in a turn goes in one message (at most SIGNER_BATCH_MAX items and 1 MiB), to a signer whose Describe agrees with the
-// intents; when no agreeing signer is connected, items wait until their deadline. Repeating a sign is harmless (design.md section 4).
+// client: the front end's side of the signer, one per shard, over that shard's signer channel. The
+// only header of signer/ that api/ may see. Everything queued in a turn goes in one message (at
+// most SIGNER_BATCH_MAX items and 1 MiB), to a signer whose Describe agrees with the intents; when
+// no agreeing signer is connected, items wait until their deadline. Repeating a sign is harmless
+// (design.md section 4).
 #pragma once
 #include "cluster/rpc/call.h"
 #include "proto/rpc/intent.h"
@@ -10,16 +12,19 @@ enum { SIGNER_BATCH_MAX = 256 };
 struct signer_client;
 
 struct signer_client_options {
-    struct rpc_channel_options channel; // with the role "urn:certmill:role:signer" checked by its tls context
-    unsigned region;                    // signers of other regions are not used
-    unsigned describe_ms;               // how often Describe is repeated per target
-    unsigned queue_max;                 // items waiting per shard
-    // changed runs when the set of issuers or profiles that the connected signers offer has changed.
+    struct rpc_channel_options
+        channel;          // with the role "urn:certmill:role:signer" checked by its tls context
+    unsigned region;      // signers of other regions are not used
+    unsigned describe_ms; // how often Describe is repeated per target
+    unsigned queue_max;   // items waiting per shard
+    // changed runs when the set of issuers or profiles that the connected signers offer has
+    // changed.
     void (*changed)(void *ctx);
     void *ctx;
 };
 
-// struct signer_profile and struct signer_issuer: what connected signers agree on; valid until `changed` runs again.
+// struct signer_profile and struct signer_issuer: what connected signers agree on; valid until
+// `changed` runs again.
 struct signer_profile {
     struct slice name;
     uint8_t hash[HASH_LEN];
@@ -38,23 +43,27 @@ struct signer_issuer {
     uint8_t certificate_hash[HASH_LEN];
     const struct slice *chain; // DER, without root
     size_t chain_count;
-    struct slice root;         // DER
+    struct slice root;              // DER
     uint32_t serial_key_generation; // the newest
 };
 
-RESULT signer_client_new(struct signer_client **out, struct shard *shard, const struct signer_client_options *options);
+RESULT signer_client_new(struct signer_client **out, struct shard *shard,
+                         const struct signer_client_options *options);
 void signer_client_free(struct signer_client *c);
 bool signer_client_ready(const struct signer_client *c);
 // signer_client_state_text is a sentence for /readyz and errors.
 const char *signer_client_state_text(const struct signer_client *c);
 // The lookups return NULL when no connected signer offers it.
-const struct signer_profile *signer_client_profile(const struct signer_client *c, struct slice name);
+const struct signer_profile *signer_client_profile(const struct signer_client *c,
+                                                   struct slice name);
 const struct signer_issuer *signer_client_issuer(const struct signer_client *c, uint16_t id);
 size_t signer_client_profiles(const struct signer_client *c, const struct signer_profile **out);
 
-// struct signer_sign: one item. `done` runs once. ERR_SIGNER_AWAY and ERR_SIGNER_BUSY: try again later, the same intent. ERR_SIGNER_REFUSED: for good.
-// ERR_SIGNER_MISMATCH, ERR_SIGNER_CONFLICT, ERR_SIGNER_WRONG: logged; the signer is put aside for WRONG. On OK certificate is what the signer sent, already
-// compared with the intent (order, intent hash, serial's place): parsing and verifying it is the caller's step e3.
+// struct signer_sign: one item. `done` runs once. ERR_SIGNER_AWAY and ERR_SIGNER_BUSY: try again
+// later, the same intent. ERR_SIGNER_REFUSED: for good. ERR_SIGNER_MISMATCH, ERR_SIGNER_CONFLICT,
+// ERR_SIGNER_WRONG: logged; the signer is put aside for WRONG. On OK certificate is what the signer
+// sent, already compared with the intent (order, intent hash, serial's place): parsing and
+// verifying it is the caller's step e3.
 struct signer_sign {
     void (*done)(struct signer_sign *call, struct err err, const char *text);
     const struct intent *intent; // borrowed until done
@@ -67,7 +76,8 @@ struct signer_sign {
 };
 // signer_client_sign queues; ERR_SIGNER_BUSY when queue_max wait already.
 RESULT signer_client_sign(struct signer_client *c, struct signer_sign *call, unsigned deadline_ms);
-// signer_client_burn asks to burn the intent's serial: done with OK and burned true (serial set), or burned false and the certificate that was signed.
+// signer_client_burn asks to burn the intent's serial: done with OK and burned true (serial set),
+// or burned false and the certificate that was signed.
 RESULT signer_client_burn(struct signer_client *c, struct signer_sign *call, unsigned deadline_ms);
 // signer_client_wrong reports that step e3 refused an answer: that signer is put aside for a while.
 void signer_client_wrong(struct signer_client *c, const struct signer_sign *call);

@@ -1,4 +1,5 @@
-// The errors of signer/, one enumerator ERR_<name> per row of signer/err.def, and signer_err_register for err_text.
+// The errors of signer/, one enumerator ERR_<name> per row of signer/err.def, and
+// signer_err_register for err_text.
 #pragma once
 #include "proto/base/err.h"
 
@@ -9,7 +10,8 @@ enum signer_err_number {
 #undef X
 };
 enum signer_err {
-#define X(name, class, text) ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_SIGNER, SIGNER_ERR_##name),
+#define X(name, class, text) \
+    ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_SIGNER, SIGNER_ERR_##name),
 #include "signer/err.def"
 #undef X
 };

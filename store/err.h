@@ -1,4 +1,5 @@
-// The errors of store/, one enumerator ERR_<name> per row of store/err.def, and store_err_register for err_text.
+// The errors of store/, one enumerator ERR_<name> per row of store/err.def, and store_err_register
+// for err_text.
 #pragma once
 #include "proto/base/err.h"
 
@@ -9,7 +10,8 @@ enum store_err_number {
 #undef X
 };
 enum store_err {
-#define X(name, class, text) ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_STORE, STORE_ERR_##name),
+#define X(name, class, text) \
+    ERR_##name = ERR_CODE(ERR_CLASS_##class, ERR_FOLDER_STORE, STORE_ERR_##name),
 #include "store/err.def"
 #undef X
 };

@@ -1,15 +1,19 @@
-// store: all durable state, as typed commands. The only door to PostgreSQL; no SQL outside this folder.
+// store: all durable state, as typed commands. The only door to PostgreSQL; no SQL outside this
+// folder.
 //
-// Each shard has its own store: a few connections, one for reads and some for writes. State changes of a shard are gathered
-// into array statements, one transaction per flush; a flush starts when none is in flight, or 64 commands wait, or 4 ms have
-// passed. A command's `done` runs only after the synchronous commit (design.md sections 4 and 5). Reads go to the primary, up to
-// 64 of a kind in one statement.
+// Each shard has its own store: a few connections, one for reads and some for writes. State changes
+// of a shard are gathered into array statements, one transaction per flush; a flush starts when
+// none is in flight, or 64 commands wait, or 4 ms have passed. A command's `done` runs only after
+// the synchronous commit (design.md sections 4 and 5). Reads go to the primary, up to 64 of a kind
+// in one statement.
 //
-// Every command embeds struct store_cmd. The caller fills the inputs, calls the store_* function, and borrows everything it
-// points at to the store until `done` runs, exactly once, on the same shard. Outputs are valid when the error is OK; what they point
-// at lives in `arena`. Errors: ERR_STORE_BUSY (too many commands wait), ERR_STORE_AWAY (PostgreSQL cannot be reached; nothing
-// was sent), ERR_STORE_DATA (this row was refused by the database: a bug; the other rows went through). A commit whose answer was lost is
-// resolved by key before `done` runs: callers never see "unknown".
+// Every command embeds struct store_cmd. The caller fills the inputs, calls the store_* function,
+// and borrows everything it points at to the store until `done` runs, exactly once, on the same
+// shard. Outputs are valid when the error is OK; what they point at lives in `arena`. Errors:
+// ERR_STORE_BUSY (too many commands wait), ERR_STORE_AWAY (PostgreSQL cannot be reached; nothing
+// was sent), ERR_STORE_DATA (this row was refused by the database: a bug; the other rows went
+// through). A commit whose answer was lost is resolved by key before `done` runs: callers never see
+// "unknown".
 #pragma once
 #include "cluster/core/shard.h"
 #include "proto/base/arena.h"
@@ -21,13 +25,14 @@ struct store;
 enum { STORE_SCHEMA_VERSION = 1 }; // the version this program needs
 
 struct store_options {
-    const char *conninfo;   // libpq connection string; several hosts with hostaddr allowed
-    unsigned write_conns;   // per shard
-    unsigned batch_max;     // commands in one flush (64)
-    unsigned linger_us;     // longest wait for company while a flush is in flight (4000)
-    unsigned queue_max;     // commands waiting per shard; above: ERR_STORE_BUSY
-    unsigned queue_age_ms;  // a command that waits longer fails with ERR_STORE_BUSY or ERR_STORE_AWAY (never one that was sent)
-    unsigned region;        // 0..63
+    const char *conninfo;  // libpq connection string; several hosts with hostaddr allowed
+    unsigned write_conns;  // per shard
+    unsigned batch_max;    // commands in one flush (64)
+    unsigned linger_us;    // longest wait for company while a flush is in flight (4000)
+    unsigned queue_max;    // commands waiting per shard; above: ERR_STORE_BUSY
+    unsigned queue_age_ms; // a command that waits longer fails with ERR_STORE_BUSY or
+                           // ERR_STORE_AWAY (never one that was sent)
+    unsigned region;       // 0..63
 };
 
 struct store_cmd {
@@ -39,15 +44,19 @@ struct store_cmd {
     uint16_t attempt;
 };
 
-// store_new connects in the background and returns at once; store_ready says whether commands would be taken now.
+// store_new connects in the background and returns at once; store_ready says whether commands would
+// be taken now.
 RESULT store_new(struct store **out, struct shard *shard, const struct store_options *options);
-// store_drain runs `drained` when nothing waits or is in flight. store_free cuts connections: waiting commands fail with ERR_STORE_AWAY first.
+// store_drain runs `drained` when nothing waits or is in flight. store_free cuts connections:
+// waiting commands fail with ERR_STORE_AWAY first.
 void store_drain(struct store *s, void (*drained)(void *ctx), void *ctx);
 void store_free(struct store *s);
 bool store_ready(const struct store *s);
-// store_state_text is a sentence for /readyz and errors ("connected to ...", "connection refused by /run/...: retry in 2 s").
+// store_state_text is a sentence for /readyz and errors ("connected to ...", "connection refused by
+// /run/...: retry in 2 s").
 const char *store_state_text(const struct store *s);
-// store_flush_count is the number of committed flushes of this shard since start; store_clock_offset_us the database clock minus ours.
+// store_flush_count is the number of committed flushes of this shard since start;
+// store_clock_offset_us the database clock minus ours.
 uint64_t store_flush_count(const struct store *s);
 int64_t store_clock_offset_us(const struct store *s);
 
@@ -63,20 +72,22 @@ struct account_row {
     uint8_t thumbprint[32]; // RFC 7638, SHA-256
     struct slice contact;   // JSON array text
     bool terms_agreed;
-    struct slice eab_kid;   // empty: none
+    struct slice eab_kid; // empty: none
     int64_t created_at_us;
 };
 
-// store_account_create inserts `row` unless the tenant has an account with this thumbprint. `out` is the row that is there now.
+// store_account_create inserts `row` unless the tenant has an account with this thumbprint. `out`
+// is the row that is there now.
 struct store_account_create {
     struct store_cmd cmd;
-    struct account_row row;  // in; created_at_us is set by the database
-    struct account_row out;  // out
-    bool created;            // out: false when it existed
+    struct account_row row; // in; created_at_us is set by the database
+    struct account_row out; // out
+    bool created;           // out: false when it existed
 };
 void store_account_create(struct store *s, struct store_account_create *c);
 
-// store_account_get reads by id (by_id) or by tenant and thumbprint. `found` false leaves `out` empty.
+// store_account_get reads by id (by_id) or by tenant and thumbprint. `found` false leaves `out`
+// empty.
 struct store_account_get {
     struct store_cmd cmd;
     bool by_id;
@@ -90,8 +101,19 @@ void store_account_get(struct store *s, struct store_account_get *c);
 
 // ---- orders and authorizations (RFC 8555 sections 7.1.3 and 7.1.4)
 enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
-enum authz_status { AUTHZ_PENDING = 1, AUTHZ_VALID, AUTHZ_INVALID, AUTHZ_DEACTIVATED, AUTHZ_EXPIRED, AUTHZ_REVOKED };
-enum challenge_type { CHALLENGE_HTTP_01 = 1, CHALLENGE_DNS_01 = 2, CHALLENGE_TLS_ALPN_01 = 4 }; // bits: which are offered
+enum authz_status {
+    AUTHZ_PENDING = 1,
+    AUTHZ_VALID,
+    AUTHZ_INVALID,
+    AUTHZ_DEACTIVATED,
+    AUTHZ_EXPIRED,
+    AUTHZ_REVOKED
+};
+enum challenge_type {
+    CHALLENGE_HTTP_01 = 1,
+    CHALLENGE_DNS_01 = 2,
+    CHALLENGE_TLS_ALPN_01 = 4
+}; // bits: which are offered
 
 struct authz_row {
     struct id id;
@@ -100,12 +122,12 @@ struct authz_row {
     struct slice tenant;
     struct identifier identifier; // without "*."
     bool wildcard;
-    enum authz_status status;     // as stored: the caller compares expires_at_us with the clock
-    uint32_t challenges;          // offered challenge_type bits
-    uint8_t token[32];            // the one token of all its challenges; base64url in documents
+    enum authz_status status;       // as stored: the caller compares expires_at_us with the clock
+    uint32_t challenges;            // offered challenge_type bits
+    uint8_t token[32];              // the one token of all its challenges; base64url in documents
     enum challenge_type decided_by; // 0: none yet
-    int64_t validated_at_us;      // 0: not
-    struct slice error;           // problem document JSON of the failed challenge, empty: none
+    int64_t validated_at_us;        // 0: not
+    struct slice error;             // problem document JSON of the failed challenge, empty: none
     int64_t expires_at_us;
 };
 
@@ -114,20 +136,21 @@ struct order_row {
     struct id account;
     struct slice tenant;
     enum order_status status;
-    struct slice identifiers;  // identifiers_encode form
+    struct slice identifiers; // identifiers_encode form
     struct id *authzs;
     size_t authz_count;
-    uint32_t authzs_pending;   // counter that the deciding statement decrements; 0: ready
-    struct slice profile;      // name
+    uint32_t authzs_pending;       // counter that the deciding statement decrements; 0: ready
+    struct slice profile;          // name
     int64_t not_before, not_after; // asked for, seconds; 0: not asked
-    struct slice error;        // problem document JSON, empty: none
+    struct slice error;            // problem document JSON, empty: none
     bool has_serial;
     uint8_t serial[SERIAL_LEN]; // of the certificate, once valid
     int64_t expires_at_us;
     int64_t created_at_us;
 };
 
-// store_order_create inserts the order with its new pending authorizations (authzs[i].order is set to the order). The account must be valid.
+// store_order_create inserts the order with its new pending authorizations (authzs[i].order is set
+// to the order). The account must be valid.
 enum order_create_outcome { ORDER_CREATED = 1, ORDER_ACCOUNT_NOT_VALID };
 struct store_order_create {
     struct store_cmd cmd;
@@ -154,35 +177,38 @@ struct store_authz_get {
 };
 void store_authz_get(struct store *s, struct store_authz_get *c);
 
-// store_authz_decide moves a pending, unexpired authorization to valid or invalid and, in the same commit, its order: the counter of pending
-// authorizations is decremented (READY at 0) or the order becomes INVALID with `error`. A lost race leaves all as it was: `decided` false and `out` is the row as it is.
+// store_authz_decide moves a pending, unexpired authorization to valid or invalid and, in the same
+// commit, its order: the counter of pending authorizations is decremented (READY at 0) or the order
+// becomes INVALID with `error`. A lost race leaves all as it was: `decided` false and `out` is the
+// row as it is.
 struct store_authz_decide {
     struct store_cmd cmd;
     struct id id;
     bool valid;
     enum challenge_type by;
-    struct slice error;       // problem JSON when not valid
-    int64_t valid_until_us;   // new expires_at of a valid one
+    struct slice error;     // problem JSON when not valid
+    int64_t valid_until_us; // new expires_at of a valid one
     bool decided;
     struct authz_row out;
 };
 void store_authz_decide(struct store *s, struct store_authz_decide *c);
 
 // ---- finalize: exactly once (design.md section 4)
-// store_intent_create is e2: locks the order, then decides: account valid and key_version as given, order READY and unexpired and of this account,
-// every authorization valid and unexpired and of this account; then READY -> PROCESSING and the intent inserted.
+// store_intent_create is e2: locks the order, then decides: account valid and key_version as given,
+// order READY and unexpired and of this account, every authorization valid and unexpired and of
+// this account; then READY -> PROCESSING and the intent inserted.
 enum intent_outcome {
     INTENT_CREATED = 1,
-    INTENT_ORDER_UNKNOWN,      // no such order, or another account's
-    INTENT_ORDER_NOT_READY,    // `order_status` says what it is
+    INTENT_ORDER_UNKNOWN,   // no such order, or another account's
+    INTENT_ORDER_NOT_READY, // `order_status` says what it is
     INTENT_ORDER_EXPIRED,
     INTENT_ACCOUNT_NOT_VALID,
-    INTENT_KEY_CHANGED,        // the request was verified with an older key
-    INTENT_AUTHZ_NOT_VALID,    // `authz` names the first that is not
+    INTENT_KEY_CHANGED,     // the request was verified with an older key
+    INTENT_AUTHZ_NOT_VALID, // `authz` names the first that is not
 };
 struct store_intent_create {
     struct store_cmd cmd;
-    struct intent intent;      // created_at_us is set by the database
+    struct intent intent; // created_at_us is set by the database
     uint32_t key_version;
     enum intent_outcome outcome;
     enum order_status order_status;
@@ -190,8 +216,9 @@ struct store_intent_create {
 };
 void store_intent_create(struct store *s, struct store_intent_create *c);
 
-// store_certificate_commit is e4: PROCESSING -> VALID with this serial and the certificate inserted, in one statement. `won` false: the order was no longer
-// PROCESSING; order_status and order_serial say what is there. Repeating a commit that won is won again (same serial).
+// store_certificate_commit is e4: PROCESSING -> VALID with this serial and the certificate
+// inserted, in one statement. `won` false: the order was no longer PROCESSING; order_status and
+// order_serial say what is there. Repeating a commit that won is won again (same serial).
 struct store_certificate_commit {
     struct store_cmd cmd;
     struct id order;
@@ -221,8 +248,9 @@ struct store_certificate_get {
 };
 void store_certificate_get(struct store *s, struct store_certificate_get *c);
 
-// store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused for good). `done_now` false: it was not PROCESSING.
-// `serial_burned` is recorded with the intent: the serial that the signer burned.
+// store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
+// for good). `done_now` false: it was not PROCESSING. `serial_burned` is recorded with the intent:
+// the serial that the signer burned.
 struct store_order_invalidate {
     struct store_cmd cmd;
     struct id order;
@@ -234,14 +262,16 @@ struct store_order_invalidate {
 };
 void store_order_invalidate(struct store *s, struct store_order_invalidate *c);
 
-// store_intents_claim is the reaper's read: up to `limit` intents whose order is PROCESSING and whose owner is dead or that are older than `age_ms` by the
-// primary's clock, FOR UPDATE SKIP LOCKED; they become owned by (node, boot) with a fresh claim time, so another reaper leaves them alone for `age_ms`.
+// store_intents_claim is the reaper's read: up to `limit` intents whose order is PROCESSING and
+// whose owner is dead or that are older than `age_ms` by the primary's clock, FOR UPDATE SKIP
+// LOCKED; they become owned by (node, boot) with a fresh claim time, so another reaper leaves them
+// alone for `age_ms`.
 struct store_intents_claim {
     struct store_cmd cmd;
     struct id node;
     uint64_t boot;
     unsigned limit;
-    unsigned age_ms;        // 30000
+    unsigned age_ms; // 30000
     struct intent *out;
     size_t out_count;
 };
@@ -260,22 +290,24 @@ struct node_row {
     struct id node;
     uint64_t boot;
     unsigned region;
-    struct slice rpc_address;  // where other front ends reach it
-    int64_t seen_at_us;        // database clock
-    int64_t now_us;            // database clock of this read
+    struct slice rpc_address; // where other front ends reach it
+    int64_t seen_at_us;       // database clock
+    int64_t now_us;           // database clock of this read
 };
-// store_node_heartbeat upserts `self` (seen_at = database now) and returns every node seen within `keep_ms`.
+// store_node_heartbeat upserts `self` (seen_at = database now) and returns every node seen within
+// `keep_ms`.
 struct store_node_heartbeat {
     struct store_cmd cmd;
     struct node_row self;
-    bool leaving;           // delete the row instead
+    bool leaving; // delete the row instead
     unsigned keep_ms;
     struct node_row *out;
     size_t out_count;
 };
 void store_node_heartbeat(struct store *s, struct store_node_heartbeat *c);
 
-// store_lease_take takes or renews the lease `name` for `ttl_ms`. `held` and the fencing `token` (grows with each new holder) are the answer.
+// store_lease_take takes or renews the lease `name` for `ttl_ms`. `held` and the fencing `token`
+// (grows with each new holder) are the answer.
 struct store_lease_take {
     struct store_cmd cmd;
     struct slice name;
@@ -288,19 +320,23 @@ struct store_lease_take {
 };
 void store_lease_take(struct store *s, struct store_lease_take *c);
 
-// store_partitions_tend makes partitions `ahead_h` hours ahead and drops those whose last order and certificate plus 24 h are past. Run under the lease
-// "partitions"; `token` fences it. Runs on its own connection, statement by statement (DETACH CONCURRENTLY cannot be in a transaction).
+// store_partitions_tend makes partitions `ahead_h` hours ahead and drops those whose last order and
+// certificate plus 24 h are past. Run under the lease "partitions"; `token` fences it. Runs on its
+// own connection, statement by statement (DETACH CONCURRENTLY cannot be in a transaction).
 struct store_partitions_tend {
     struct store_cmd cmd;
     uint64_t token;
-    unsigned ahead_h;     // 48
-    unsigned keep_extra_h; // 24
+    unsigned ahead_h;       // 48
+    unsigned keep_extra_h;  // 24
     unsigned made, dropped; // out
 };
 void store_partitions_tend(struct store *s, struct store_partitions_tend *c);
 
-// ---- schema (blocking; for `certmill migrate`, `certmill dev` and start-up checks, before shards run)
-// store_migrate brings the database to STORE_SCHEMA_VERSION under an advisory lock; `from` and `to` are told. `note` gets a sentence on failure.
-RESULT store_migrate(const char *conninfo, int *out_from, int *out_to, char *note, size_t note_size);
-// store_schema_check refuses a schema that this program does not know: ERR_STORE_SCHEMA with a sentence naming both versions and what to do.
+// ---- schema (blocking; for `certmill migrate`, `certmill dev` and start-up checks, before shards
+// run) store_migrate brings the database to STORE_SCHEMA_VERSION under an advisory lock; `from` and
+// `to` are told. `note` gets a sentence on failure.
+RESULT store_migrate(const char *conninfo, int *out_from, int *out_to, char *note,
+                     size_t note_size);
+// store_schema_check refuses a schema that this program does not know: ERR_STORE_SCHEMA with a
+// sentence naming both versions and what to do.
 RESULT store_schema_check(const char *conninfo, char *note, size_t note_size);

@@ -1,5 +1,6 @@
-// http01: the http-01 challenge (RFC 8555 section 8.3): GET /.well-known/acme-challenge/<token> on port 80 of the name, redirects
-// followed, the body compared with the key authorization. What is fetched never gets into a message beyond a short, escaped start.
+// http01: the http-01 challenge (RFC 8555 section 8.3): GET /.well-known/acme-challenge/<token> on
+// port 80 of the name, redirects followed, the body compared with the key authorization. What is
+// fetched never gets into a message beyond a short, escaped start.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -59,8 +60,9 @@ static void conclude(struct attempt *a)
     if (v != NULL) validation_try_end(v, problem, again, "%s", text);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-decide(struct attempt *a, enum validate_problem problem, bool again, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void decide(struct attempt *a,
+                                                         enum validate_problem problem, bool again,
+                                                         const char *fmt, ...)
 {
     va_list ap;
     if (a->decided) return;
@@ -96,13 +98,14 @@ static struct slice trimmed(struct slice s)
     return s;
 }
 
-// shown escapes the start of foreign text: what a person needs to recognise a wrong page, and no more (T29: no body text to probe with).
+// shown escapes the start of foreign text: what a person needs to recognise a wrong page, and no
+// more (T29: no body text to probe with).
 static void shown(char out[SHOWN_MAX + 1], struct slice s)
 {
     size_t n = s.n < SHOWN_MAX ? s.n : SHOWN_MAX;
     for (size_t i = 0; i < n; i++)
-        out[i] =
-            (char)(s.p[i] > 0x20 && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '<' ? s.p[i] : '.');
+        out[i] = (char)(s.p[i] > 0x20 && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '<' ? s.p[i]
+                                                                                         : '.');
     out[n] = 0;
 }
 
@@ -119,7 +122,8 @@ static unsigned url_port(const struct attempt *a, const struct url *url)
     return url->secure ? 443 : a->v->request->policy->http_port;
 }
 
-// redirect_follow takes the next hop: http and https only, to the ports of the challenge only (T30).
+// redirect_follow takes the next hop: http and https only, to the ports of the challenge only
+// (T30).
 static void redirect_follow(struct attempt *a, struct slice location)
 {
     const struct validate_policy *p = a->v->request->policy;
@@ -203,7 +207,8 @@ static void request_send(struct attempt *a)
     unsigned port = url_port(a, &a->url);
     char authority[URL_HOST_MAX + 16];
     bool v6 = strchr(a->url.host, ':') != NULL;
-    // Host without the port when it is the scheme's own, and on the challenge port whatever it is moved to: a server sees what it would on 80.
+    // Host without the port when it is the scheme's own, and on the challenge port whatever it is
+    // moved to: a server sees what it would on 80.
     bool bare = port == (a->url.secure ? 443u : 80u) || (a->url.port == 0 && !a->url.secure);
     snprintf(authority, sizeof authority, v6 ? "[%s]" : "%s", a->url.host);
     if (!bare)

@@ -12,7 +12,8 @@ enum { QUERY_TIMEOUT_MS = 1500, QUERY_TRIES = 2, CHANNELS_MAX = 64, SERVERS_TEXT
 
 struct channel;
 
-// struct watch is one socket of a channel: c-ares says what it waits for, the reactor says when it is there.
+// struct watch is one socket of a channel: c-ares says what it waits for, the reactor says when it
+// is there.
 struct watch {
     struct op op;
     struct list node;
@@ -202,7 +203,8 @@ struct asked {
     struct resolver_query *query; // NULL once cancelled
 };
 
-// on_soon delivers what was found: never inside resolver_start, and one place for both kinds of answer.
+// on_soon delivers what was found: never inside resolver_start, and one place for both kinds of
+// answer.
 static void on_soon(struct timer *t)
 {
     struct resolver_query *q = LIST_OWNER(t, struct resolver_query, soon);

@@ -52,8 +52,8 @@ static bool host_set(struct url *out, const char **why, struct slice host)
     }
     out->host[host.n] = 0;
     struct in6_addr a;
-    out->is_address =
-        inet_pton(AF_INET, out->host, &a) == 1 || inet_pton(AF_INET6, out->host, &a) == 1;
+    out->is_address = inet_pton(AF_INET, out->host, &a) == 1 ||
+                      inet_pton(AF_INET6, out->host, &a) == 1;
     return true;
 }
 
@@ -62,8 +62,9 @@ static bool authority_set(struct url *out, const char **why, struct slice author
     if (memchr(authority.p, '@', authority.n) != NULL)
         return refuse(why, "it carries user information");
     struct slice host = authority, port = SLICE_NONE;
-    const uint8_t *end =
-        authority.n > 0 && authority.p[0] == '[' ? memchr(authority.p, ']', authority.n) : NULL;
+    const uint8_t *end = authority.n > 0 && authority.p[0] == '['
+                             ? memchr(authority.p, ']', authority.n)
+                             : NULL;
     const uint8_t *colon = end != NULL ? (end + 1 < authority.p + authority.n ? end + 1 : NULL)
                                        : memchr(authority.p, ':', authority.n);
     if (end != NULL) host = slice_of(authority.p + 1, (size_t)(end - authority.p) - 1);

@@ -13,6 +13,7 @@ struct url {
     char path[URL_PATH_MAX + 1]; // with query, begins with '/'
 };
 
-// url_resolve reads the value of a Location header against `base`: an absolute http or https URL, or a path. Refused: other schemes, user
-// information, a fragment is dropped, control characters, what does not fit. False leaves *out as it was and sets *why to a sentence.
+// url_resolve reads the value of a Location header against `base`: an absolute http or https URL,
+// or a path. Refused: other schemes, user information, a fragment is dropped, control characters,
+// what does not fit. False leaves *out as it was and sets *why to a sentence.
 bool url_resolve(struct url *out, const char **why, const struct url *base, struct slice location);

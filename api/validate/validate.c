@@ -54,7 +54,8 @@ static void identifier_write(char *out, size_t size, const struct identifier *id
         snprintf(out, size, "%.*s", SLICE_ARG(id->value));
 }
 
-// finish tells the caller: "http-01 for a.corp: 10.1.2.3:80 refused after 3 tries in 9 s (resolver 10.0.0.53)".
+// finish tells the caller: "http-01 for a.corp: 10.1.2.3:80 refused after 3 tries in 9 s
+// (resolver 10.0.0.53)".
 static void finish(struct validation *v)
 {
     struct validator *owner = v->validator;

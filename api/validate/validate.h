@@ -1,6 +1,7 @@
-// validate: proof that an ACME client controls an identifier. Called only through a typed message and answering with a result, so that
-// it can later run in another network zone (design.md section 9). One validator per shard; asynchronous, bounded, retried.
-// A new method is a row in validate.c's table and a file of its own.
+// validate: proof that an ACME client controls an identifier. Called only through a typed message
+// and answering with a result, so that it can later run in another network zone (design.md section
+// 9). One validator per shard; asynchronous, bounded, retried. A new method is a row in
+// validate.c's table and a file of its own.
 #pragma once
 #include "cluster/core/address.h"
 #include "cluster/core/shard.h"
@@ -9,7 +10,8 @@
 
 enum { VALIDATE_TOKEN_MAX = 128, VALIDATE_THUMBPRINT_TEXT_MAX = 48, VALIDATE_DETAIL_MAX = 400 };
 
-// struct validate_override answers a name without the DNS: `*.suffix` and the suffix itself resolve to the address. For `certmill dev`.
+// struct validate_override answers a name without the DNS: `*.suffix` and the suffix itself resolve
+// to the address. For `certmill dev`.
 struct validate_override {
     const char *suffix;
     struct sockaddr_storage address; // its port is not used
@@ -20,7 +22,8 @@ struct validate_resolver {
     socklen_t address_len;
 };
 
-// struct validate_policy is a tenant's; const, and borrowed until every validation that uses it has ended.
+// struct validate_policy is a tenant's; const, and borrowed until every validation that uses it has
+// ended.
 struct validate_policy {
     const struct validate_resolver *resolvers; // none: those of the host (/etc/resolv.conf)
     size_t resolver_count;
@@ -51,8 +54,8 @@ enum validate_problem { // what went wrong, as ACME problem types name it (RFC 8
 
 struct validate_result {
     enum validate_problem problem;
-    char detail
-        [VALIDATE_DETAIL_MAX]; // a sentence: "http-01 for a.corp: 10.1.2.3:80 refused after 3 tries in 9 s (resolver 10.0.0.53)"
+    char detail[VALIDATE_DETAIL_MAX]; // a sentence: "http-01 for a.corp: 10.1.2.3:80 refused after
+                                      // 3 tries in 9 s (resolver 10.0.0.53)"
     unsigned tries;
     uint64_t took_us;
 };
@@ -69,12 +72,13 @@ struct validate_request {
 
 struct validator;
 
-// validator_new makes a shard's validator for at most `max` validations at once. NULL without memory.
+// validator_new makes a shard's validator for at most `max` validations at once. NULL without
+// memory.
 struct validator *validator_new(struct shard *shard, unsigned max);
 // validator_free gives up what is under way without running `done`, and frees all.
 void validator_free(struct validator *v);
-// validate_start starts one; ERR_VALIDATE_BUSY when `max` are under way, ERR_VALIDATE_METHOD when the method cannot prove such an
-// identifier; then `done` does not run.
+// validate_start starts one; ERR_VALIDATE_BUSY when `max` are under way, ERR_VALIDATE_METHOD when
+// the method cannot prove such an identifier; then `done` does not run.
 RESULT
 validate_start(struct validator *v, struct validate_request *request);
 // validator_count is the number under way (a draining front end waits for them).

@@ -4,7 +4,8 @@
 #include "api/validate/url.h"
 #include "api/validate/validate.h"
 
-// struct validation is one request under way. validate.c owns tries, pauses and deadlines; a method owns one try.
+// struct validation is one request under way. validate.c owns tries, pauses and deadlines; a method
+// owns one try.
 struct validation {
     struct list node;
     struct validator *validator;
@@ -17,8 +18,9 @@ struct validation {
     void *attempt;               // the method's, while a try is under way
 };
 
-// struct validate_method_row is one method: begin starts a try, which ends by validation_try_end (at the earliest as the last act of begin); abandon gives it up.
-// begin returning false means that no try could be started (out of memory).
+// struct validate_method_row is one method: begin starts a try, which ends by validation_try_end
+// (at the earliest as the last act of begin); abandon gives it up. begin returning false means that
+// no try could be started (out of memory).
 struct validate_method_row {
     enum challenge_type method;
     const char *name; // "http-01"
@@ -29,10 +31,12 @@ struct validate_method_row {
 
 struct shard *validation_shard(const struct validation *v);
 struct resolver *validation_resolver(const struct validation *v);
-// validation_try_end ends a try: the cause without name, count and time, which validate.c adds. `again` false: trying again cannot help.
+// validation_try_end ends a try: the cause without name, count and time, which validate.c adds.
+// `again` false: trying again cannot help.
 void validation_try_end(struct validation *v, enum validate_problem problem, bool again,
                         const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-// validation_target_allowed: the policy's networks (T29); called before connecting and again on the connected socket.
+// validation_target_allowed: the policy's networks (T29); called before connecting and again on the
+// connected socket.
 bool validation_target_allowed(const struct validate_policy *p, const struct sockaddr *a);
 
 extern const struct validate_method_row validate_http_01;

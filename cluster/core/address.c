@@ -29,7 +29,8 @@ static struct err ip_parse(struct sockaddr_storage *out, socklen_t *out_len, str
     char s[INET6_ADDRSTRLEN];
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    if (text.n == 0 || text.n >= sizeof s || memchr(text.p, 0, text.n) != NULL) return ERR(BAD_ADDRESS);
+    if (text.n == 0 || text.n >= sizeof s || memchr(text.p, 0, text.n) != NULL)
+        return ERR(BAD_ADDRESS);
     memcpy(s, text.p, text.n);
     s[text.n] = '\0';
     *out = (struct sockaddr_storage){0};
@@ -47,7 +48,8 @@ static struct err ip_parse(struct sockaddr_storage *out, socklen_t *out_len, str
 static struct err unix_parse(struct sockaddr_storage *out, socklen_t *out_len, struct slice path)
 {
     struct sockaddr_un u = {.sun_family = AF_UNIX};
-    if (path.n == 0 || path.n >= sizeof u.sun_path || memchr(path.p, 0, path.n) != NULL) return ERR(BAD_ADDRESS);
+    if (path.n == 0 || path.n >= sizeof u.sun_path || memchr(path.p, 0, path.n) != NULL)
+        return ERR(BAD_ADDRESS);
     memcpy(u.sun_path, path.p, path.n);
     *out = (struct sockaddr_storage){0};
     memcpy(out, &u, sizeof u);
@@ -57,11 +59,14 @@ static struct err unix_parse(struct sockaddr_storage *out, socklen_t *out_len, s
 
 static void port_set(struct sockaddr_storage *a, unsigned port)
 {
-    if (a->ss_family == AF_INET) ((struct sockaddr_in *)a)->sin_port = htons((uint16_t)port);
-    else ((struct sockaddr_in6 *)a)->sin6_port = htons((uint16_t)port);
+    if (a->ss_family == AF_INET)
+        ((struct sockaddr_in *)a)->sin_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in6 *)a)->sin6_port = htons((uint16_t)port);
 }
 
-// split divides "host:port", "[v6]:port", "host" and "[v6]" and "v6"; `port` is empty when there is none.
+// split divides "host:port", "[v6]:port", "host" and "[v6]" and "v6"; `port` is empty when there is
+// none.
 static struct err split(struct slice *host, struct slice *port, struct slice text)
 {
     *port = SLICE_NONE;
@@ -78,24 +83,29 @@ static struct err split(struct slice *host, struct slice *port, struct slice tex
         return memchr(host->p, ':', host->n) == NULL ? ERR(BAD_ADDRESS) : OK;
     }
     const uint8_t *colon = text.n == 0 ? NULL : memchr(text.p, ':', text.n);
-    if (colon == NULL || memchr(colon + 1, ':', (size_t)(text.p + text.n - colon - 1)) != NULL) return OK; // bare IPv4 or IPv6
+    if (colon == NULL || memchr(colon + 1, ':', (size_t)(text.p + text.n - colon - 1)) != NULL)
+        return OK; // bare IPv4 or IPv6
     size_t at = (size_t)(colon - text.p);
     *host = slice_sub(text, 0, at);
     *port = slice_sub(text, at + 1, text.n);
     return port->n == 0 ? ERR(BAD_ADDRESS) : OK;
 }
 
-struct err address_parse(struct sockaddr_storage *out, socklen_t *out_len, struct slice text, unsigned port_default)
+struct err address_parse(struct sockaddr_storage *out, socklen_t *out_len, struct slice text,
+                         unsigned port_default)
 {
     struct slice host, port_text;
     struct sockaddr_storage a;
     socklen_t len;
     unsigned port = port_default;
-    if (slice_starts(text, SLICE_LIT("unix:"))) return unix_parse(out, out_len, slice_sub(text, 5, text.n));
+    if (slice_starts(text, SLICE_LIT("unix:")))
+        return unix_parse(out, out_len, slice_sub(text, 5, text.n));
     TRY(split(&host, &port_text, text));
     TRY(ip_parse(&a, &len, host));
-    if (port_text.n > 0) TRY(port_parse(&port, port_text));
-    else if (port_default == 0) return ERR(BAD_ADDRESS);
+    if (port_text.n > 0)
+        TRY(port_parse(&port, port_text));
+    else if (port_default == 0)
+        return ERR(BAD_ADDRESS);
     port_set(&a, port);
     *out = a;
     *out_len = len;
@@ -105,19 +115,26 @@ struct err address_parse(struct sockaddr_storage *out, socklen_t *out_len, struc
 void address_ip_text(char out[ADDRESS_TEXT_MAX], const struct sockaddr *a)
 {
     out[0] = '\0';
-    if (a->sa_family == AF_INET) inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, out, ADDRESS_TEXT_MAX);
-    else if (a->sa_family == AF_INET6) inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, out, ADDRESS_TEXT_MAX);
-    else if (a->sa_family == AF_UNIX) snprintf(out, ADDRESS_TEXT_MAX, "unix:%s", ((const struct sockaddr_un *)a)->sun_path);
-    else snprintf(out, ADDRESS_TEXT_MAX, "(no address)");
+    if (a->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, out, ADDRESS_TEXT_MAX);
+    else if (a->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, out, ADDRESS_TEXT_MAX);
+    else if (a->sa_family == AF_UNIX)
+        snprintf(out, ADDRESS_TEXT_MAX, "unix:%s", ((const struct sockaddr_un *)a)->sun_path);
+    else
+        snprintf(out, ADDRESS_TEXT_MAX, "(no address)");
 }
 
 void address_text(char out[ADDRESS_TEXT_MAX], const struct sockaddr *a)
 {
     char ip[ADDRESS_TEXT_MAX];
     address_ip_text(ip, a);
-    if (a->sa_family == AF_INET) snprintf(out, ADDRESS_TEXT_MAX, "%.100s:%u", ip, address_port(a));
-    else if (a->sa_family == AF_INET6) snprintf(out, ADDRESS_TEXT_MAX, "[%.100s]:%u", ip, address_port(a));
-    else memcpy(out, ip, sizeof ip);
+    if (a->sa_family == AF_INET)
+        snprintf(out, ADDRESS_TEXT_MAX, "%.100s:%u", ip, address_port(a));
+    else if (a->sa_family == AF_INET6)
+        snprintf(out, ADDRESS_TEXT_MAX, "[%.100s]:%u", ip, address_port(a));
+    else
+        memcpy(out, ip, sizeof ip);
 }
 
 unsigned address_port(const struct sockaddr *a)
@@ -130,7 +147,8 @@ unsigned address_port(const struct sockaddr *a)
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static const uint8_t nat64_prefix[12] = {0, 0x64, 0xff, 0x9b};
 
-// bytes_of is the 128-bit form; an IPv4 address inside an IPv6 one (mapped, or NAT64 64:ff9b::/96) becomes ::ffff:a.b.c.d.
+// bytes_of is the 128-bit form; an IPv4 address inside an IPv6 one (mapped, or NAT64 64:ff9b::/96)
+// becomes ::ffff:a.b.c.d.
 static bool bytes_of(uint8_t out[16], const struct sockaddr *a)
 {
     if (a->sa_family == AF_INET) {
@@ -166,14 +184,17 @@ struct err address_range_parse(struct address_range *out, struct slice text)
         if (r.bits > most) return ERR(BAD_ADDRESS);
         if (a.ss_family == AF_INET) r.bits += IPV4_IN_IPV6_BITS;
     }
-    // A NAT64 range would match nothing (its addresses are compared as IPv4): the IPv4 range is to be written instead.
-    if (a.ss_family == AF_INET6 && memcmp(&((struct sockaddr_in6 *)&a)->sin6_addr, nat64_prefix, sizeof nat64_prefix) == 0)
+    // A NAT64 range would match nothing (its addresses are compared as IPv4): the IPv4 range is to
+    // be written instead.
+    if (a.ss_family == AF_INET6 &&
+        memcmp(&((struct sockaddr_in6 *)&a)->sin6_addr, nat64_prefix, sizeof nat64_prefix) == 0)
         return ERR(BAD_ADDRESS);
     (void)bytes_of(r.bytes, (struct sockaddr *)&a);
     // Bits behind the prefix must be zero: "10.1.2.3/8" is more likely a slip than a wish.
     uint8_t masked[16] = {0};
     memcpy(masked, r.bytes, r.bits / 8);
-    if (r.bits % 8 != 0) masked[r.bits / 8] = (uint8_t)(r.bytes[r.bits / 8] & 0xff << (8 - r.bits % 8));
+    if (r.bits % 8 != 0)
+        masked[r.bits / 8] = (uint8_t)(r.bytes[r.bits / 8] & 0xff << (8 - r.bits % 8));
     if (memcmp(masked, r.bytes, sizeof masked) != 0) return ERR(BAD_ADDRESS);
     *out = r;
     return OK;

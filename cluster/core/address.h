@@ -12,16 +12,19 @@ struct address_range {
 
 enum { ADDRESS_TEXT_MAX = 128 };
 
-// address_parse reads "127.0.0.1:80", "[::1]:80", "unix:/path", or an address without port when port_default is not 0.
-// ERR_BAD_ADDRESS.
-RESULT address_parse(struct sockaddr_storage *out, socklen_t *out_len, struct slice text, unsigned port_default);
+// address_parse reads "127.0.0.1:80", "[::1]:80", "unix:/path", or an address without port when
+// port_default is not 0. ERR_BAD_ADDRESS.
+RESULT address_parse(struct sockaddr_storage *out, socklen_t *out_len, struct slice text,
+                     unsigned port_default);
 // address_text writes "127.0.0.1:80", "[::1]:80" or "unix:/path".
 void address_text(char out[ADDRESS_TEXT_MAX], const struct sockaddr *a);
 // address_ip_text writes the address without port.
 void address_ip_text(char out[ADDRESS_TEXT_MAX], const struct sockaddr *a);
 unsigned address_port(const struct sockaddr *a);
-// address_range_parse reads "10.0.0.0/8", "::1" ... Bits behind the prefix must be zero; a range inside 64:ff9b::/96 is refused (write
-// the IPv4 one). "::/0" has every address, IPv4 too. ERR_BAD_ADDRESS.
+// address_range_parse reads "10.0.0.0/8", "::1" ... Bits behind the prefix must be zero; a range
+// inside 64:ff9b::/96 is refused (write the IPv4 one). "::/0" has every address, IPv4 too.
+// ERR_BAD_ADDRESS.
 RESULT address_range_parse(struct address_range *out, struct slice text);
-// address_range_has: IPv4-mapped and NAT64 (64:ff9b::/96) forms are compared as the IPv4 address inside (T29).
+// address_range_has: IPv4-mapped and NAT64 (64:ff9b::/96) forms are compared as the IPv4 address
+// inside (T29).
 bool address_range_has(const struct address_range *r, const struct sockaddr *a);

@@ -18,7 +18,8 @@ struct err clock_start(void)
     char *end = NULL;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (errno != 0 || *end != '\0' || value > offset_s_max || value < -offset_s_max) return ERR(BAD_CONFIG);
+    if (errno != 0 || *end != '\0' || value > offset_s_max || value < -offset_s_max)
+        return ERR(BAD_CONFIG);
     offset_s = value;
     return OK;
 }

@@ -1,12 +1,15 @@
-// clock: where time comes from. Shards read it once a turn (shard_now_ns, shard_wall_us); nothing else in cluster/ reads it.
+// clock: where time comes from. Shards read it once a turn (shard_now_ns, shard_wall_us); nothing
+// else in cluster/ reads it.
 //
-// The wall clock has one test seam: the environment variable CERTMILL_TEST_CLOCK_OFFSET_S (whole seconds, may be negative) is
-// added to it. It is read once, by clock_start, and never silently: shards_start logs `clock.shifted` (WARN) when it is in force,
-// and a value that is not a number stops the start. Any thread after clock_start.
+// The wall clock has one test seam: the environment variable CERTMILL_TEST_CLOCK_OFFSET_S (whole
+// seconds, may be negative) is added to it. It is read once, by clock_start, and never silently:
+// shards_start logs `clock.shifted` (WARN) when it is in force, and a value that is not a number
+// stops the start. Any thread after clock_start.
 #pragma once
 #include "proto/base/err.h"
 
-// clock_start reads the seam. ERR_BAD_CONFIG when the variable is set to something else than whole seconds within +-100 years.
+// clock_start reads the seam. ERR_BAD_CONFIG when the variable is set to something else than whole
+// seconds within +-100 years.
 RESULT clock_start(void);
 // clock_offset_s is the shift in force; 0 in production.
 int64_t clock_offset_s(void);

@@ -1,4 +1,5 @@
-// Reads a checked YAML document by a settings table. Recursion follows the table and the document's depth, both bounded.
+// Reads a checked YAML document by a settings table. Recursion follows the table and the document's
+// depth, both bounded.
 #include "cluster/core/config.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 #include "cluster/err.h"
 #include "proto/err.h"
 
-// struct node is a place in a document; without a document (what a file leaves out) only the mark counts.
+// struct node is a place in a document; without a document (what a file leaves out) only the mark
+// counts.
 struct node {
     yaml_document_t *doc;
     yaml_node_t *at;
@@ -66,7 +68,8 @@ static struct err expected_fail(struct reading *r, const struct setting *row,
                         setting_expected(expected, sizeof expected, row, type, type == row->type));
 }
 
-// --- unknown and duplicate keys -------------------------------------------------------------------------------------------
+// --- unknown and duplicate keys
+// -------------------------------------------------------------------------------------------
 
 enum { KEY_MAX = 64 };
 
@@ -75,7 +78,8 @@ static size_t min3(size_t a, size_t b, size_t c)
     return a < b ? (a < c ? a : c) : (b < c ? b : c);
 }
 
-// key_distance is the number of single-character edits between two keys (swapped neighbours count once).
+// key_distance is the number of single-character edits between two keys (swapped neighbours count
+// once).
 static size_t key_distance(struct slice a, struct slice b)
 {
     size_t d[3][KEY_MAX + 1];
@@ -85,8 +89,8 @@ static size_t key_distance(struct slice a, struct slice b)
         size_t *row = d[i % 3], *before = d[(i + 2) % 3], *before2 = d[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= b.n; j++) {
-            row[j] =
-                min3(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a.p[i - 1] != b.p[j - 1]));
+            row[j] = min3(before[j] + 1, row[j - 1] + 1,
+                          before[j - 1] + (a.p[i - 1] != b.p[j - 1]));
             bool swapped = i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1];
             if (swapped && before2[j - 2] + 1 < row[j]) row[j] = before2[j - 2] + 1;
         }
@@ -153,7 +157,8 @@ static struct err duplicate_fail(struct reading *r, yaml_mark_t at, yaml_mark_t 
     return reading_fail(r, at, "is given twice, first on line %zu; expected once", first.line + 1);
 }
 
-// --- scalars, groups, lists, maps -----------------------------------------------------------------------------------------
+// --- scalars, groups, lists, maps
+// -----------------------------------------------------------------------------------------
 
 static struct err scalar_value_read(struct reading *r, const struct setting *row,
                                     enum setting_type type, void *field, struct node n)
@@ -289,7 +294,8 @@ static struct err value_read(struct reading *r, const struct setting *row, void 
     }
 }
 
-// --- what a file leaves out -----------------------------------------------------------------------------------------------
+// --- what a file leaves out
+// -----------------------------------------------------------------------------------------------
 
 // document_load loads a text that reading_check has passed.
 static struct err document_load(yaml_document_t *doc, struct slice text)
@@ -331,7 +337,8 @@ static struct err default_read(struct reading *r, const struct setting *row, voi
     return err_is(err, ERR_BAD_CONFIG) ? expected_fail(r, row, row->type, at, wrong) : err;
 }
 
-// --- mappings by rows -----------------------------------------------------------------------------------------------------
+// --- mappings by rows
+// -----------------------------------------------------------------------------------------------------
 
 static struct err pairs_read(struct reading *r, const struct setting *rows, uint8_t *out,
                              struct node n, const yaml_mark_t **seen)
@@ -409,7 +416,8 @@ struct err config_parse(void *out, size_t out_size, const struct setting *rows, 
     return err;
 }
 
-// --- files ----------------------------------------------------------------------------------------------------------------
+// --- files
+// ----------------------------------------------------------------------------------------------------------------
 
 static struct err file_fail(char *error, const char *path, const char *what)
 {

@@ -1,9 +1,11 @@
-// config: YAML files read through one settings table per program. The table validates, gives defaults, makes
-// docs/configuration.md and answers `certmill config check`. An error names file, line, column, key and what was expected.
-// A loaded configuration is const; a reload is a new one, delivered to shards by message. Called at start and on SIGHUP only.
+// config: YAML files read through one settings table per program. The table validates, gives
+// defaults, makes docs/configuration.md and answers `certmill config check`. An error names file,
+// line, column, key and what was expected. A loaded configuration is const; a reload is a new one,
+// delivered to shards by message. Called at start and on SIGHUP only.
 //
-// Accepted is one YAML document of mappings, lists and scalars, at most CONFIG_SIZE_MAX bytes and CONFIG_DEPTH_MAX levels deep.
-// Anchors, aliases, tags, directives and further documents are refused: what a file says is what is written at that place.
+// Accepted is one YAML document of mappings, lists and scalars, at most CONFIG_SIZE_MAX bytes and
+// CONFIG_DEPTH_MAX levels deep. Anchors, aliases, tags, directives and further documents are
+// refused: what a file says is what is written at that place.
 #pragma once
 #include <sys/socket.h>
 
@@ -41,7 +43,8 @@ struct config_address {
 
 // struct setting is one row of a table; a table ends with a row whose key is NULL.
 // What a file leaves out: a group is read as an empty one, so that its rows give their defaults or
-// are missed (optional: all zero). Any other row gets default_text, read as if it stood in the file.
+// are missed (optional: all zero). Any other row gets default_text, read as if it stood in the
+// file.
 struct setting {
     const char *key;
     enum setting_type type;
@@ -62,17 +65,20 @@ struct setting {
     const char *help;           // one or more sentences; also the documentation
 };
 
-// config_load fills `out` (a struct described by `rows`, `out_size` bytes) from the YAML file; strings and lists are in the
-// arena. `out` is written on success only; what `rows` do not describe becomes zero. Otherwise `error` gets
-// "FILE:LINE:COLUMN: KEY: what is wrong; expected ...", the key with its groups ("server.tls.key", "listen[0]"); without a
-// place when the file cannot be read. ERR_BAD_CONFIG, ERR_NO_SPACE at the arena's ceiling.
+// config_load fills `out` (a struct described by `rows`, `out_size` bytes) from the YAML file;
+// strings and lists are in the arena. `out` is written on success only; what `rows` do not describe
+// becomes zero. Otherwise `error` gets "FILE:LINE:COLUMN: KEY: what is wrong; expected ...", the
+// key with its groups ("server.tls.key", "listen[0]"); without a place when the file cannot be
+// read. ERR_BAD_CONFIG, ERR_NO_SPACE at the arena's ceiling.
 RESULT config_load(void *out, size_t out_size, const struct setting *rows, struct arena *a,
                    const char *path, char error[CONFIG_ERROR_MAX]);
-// config_parse is config_load on text; `name` stands for the file in messages and its folder is `base` (an absolute path).
+// config_parse is config_load on text; `name` stands for the file in messages and its folder is
+// `base` (an absolute path).
 RESULT config_parse(void *out, size_t out_size, const struct setting *rows, struct arena *a,
-                    struct slice text, const char *name, const char *base, char error[CONFIG_ERROR_MAX]);
-// config_docs appends the reference as Markdown: a section per group, a row per key with type, default, bounds, reload and help.
-// ERR_NO_SPACE.
+                    struct slice text, const char *name, const char *base,
+                    char error[CONFIG_ERROR_MAX]);
+// config_docs appends the reference as Markdown: a section per group, a row per key with type,
+// default, bounds, reload and help. ERR_NO_SPACE.
 RESULT config_docs(struct buf *out, const char *title, const struct setting *rows);
 
 struct config_changes {
@@ -80,8 +86,9 @@ struct config_changes {
     size_t restart;    // keys that differ and need a restart
 };
 
-// config_diff compares two loaded configurations of one table, key by key (map elements by name, list elements by position).
-// `restart_keys` gets the dotted keys that differ and are not reloadable, separated by ", ". Compare with the configuration that
-// the program started with, so that a later reload still names what waits for a restart. ERR_NO_SPACE.
+// config_diff compares two loaded configurations of one table, key by key (map elements by name,
+// list elements by position). `restart_keys` gets the dotted keys that differ and are not
+// reloadable, separated by ", ". Compare with the configuration that the program started with, so
+// that a later reload still names what waits for a restart. ERR_NO_SPACE.
 RESULT config_diff(struct config_changes *out, struct buf *restart_keys, const struct setting *rows,
                    const void *before, const void *after);

@@ -93,7 +93,8 @@ static const uint8_t *element_find(const struct config_list *l, size_t size, con
     return NULL;
 }
 
-// elements_diff compares the elements of `a` with those of the same name in `b`; both == false looks only for those that `b` lacks.
+// elements_diff compares the elements of `a` with those of the same name in `b`; both == false
+// looks only for those that `b` lacks.
 static struct err elements_diff(struct diff *d, const struct setting *row,
                                 const struct config_list *a, const struct config_list *b,
                                 bool reloadable, bool both)

@@ -84,7 +84,8 @@ static struct err row_add(struct buf *out, const struct setting *row, bool reloa
     return buf_add_str(out, " |\n");
 }
 
-// struct section is where a table of rows stands: its dotted key and whether what surrounds it is reloadable.
+// struct section is where a table of rows stands: its dotted key and whether what surrounds it is
+// reloadable.
 struct section {
     const struct trail *trail;
     const char *help;

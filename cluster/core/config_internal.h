@@ -1,4 +1,5 @@
-// What the parts of config share: the reading under way, its place in the file, scalars as text. Only config*.c include it.
+// What the parts of config share: the reading under way, its place in the file, scalars as text.
+// Only config*.c include it.
 #pragma once
 #include <yaml.h>
 
@@ -13,7 +14,8 @@ struct trail {
 };
 
 void trail_cut(struct trail *t, size_t n);
-// trail_key appends ".key", quoted when it holds more than letters, digits, '_' and '-'; trail_index appends "[i]".
+// trail_key appends ".key", quoted when it holds more than letters, digits, '_' and '-';
+// trail_index appends "[i]".
 void trail_key(struct trail *t, struct slice key);
 void trail_index(struct trail *t, size_t i);
 
@@ -27,11 +29,14 @@ struct reading {
 };
 
 // reading_fail writes the message for the place `at` and returns ERR_BAD_CONFIG.
-RESULT reading_fail(struct reading *r, yaml_mark_t at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-// reading_check refuses what is not one document of plain mappings, lists and scalars within the bounds. After it, loading the
-// text as a document succeeds (memory apart) and recursion over it is bounded.
+RESULT reading_fail(struct reading *r, yaml_mark_t at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+// reading_check refuses what is not one document of plain mappings, lists and scalars within the
+// bounds. After it, loading the text as a document succeeds (memory apart) and recursion over it is
+// bounded.
 RESULT reading_check(struct reading *r);
-// config_quote writes at most 40 bytes of `s` for a message: in double quotes, control bytes and quotes escaped.
+// config_quote writes at most 40 bytes of `s` for a message: in double quotes, control bytes and
+// quotes escaped.
 const char *config_quote(char out[CONFIG_QUOTE_MAX], struct slice s);
 
 // struct scalar is one value as text; plain: written without quotes.
@@ -40,10 +45,10 @@ struct scalar {
     bool plain;
 };
 
-// scalar_read stores the value of a scalar type at `field`. `wrong` gets what is wrong ("\"x\" is not a duration").
-// ERR_BAD_CONFIG, ERR_NO_SPACE.
-RESULT scalar_read(void *field, struct reading *r, const struct setting *row, enum setting_type type,
-                   struct scalar s, char *wrong, size_t wrong_size);
+// scalar_read stores the value of a scalar type at `field`. `wrong` gets what is wrong ("\"x\" is
+// not a duration"). ERR_BAD_CONFIG, ERR_NO_SPACE.
+RESULT scalar_read(void *field, struct reading *r, const struct setting *row,
+                   enum setting_type type, struct scalar s, char *wrong, size_t wrong_size);
 size_t scalar_size(enum setting_type type);
 bool setting_is_scalar(enum setting_type type);
 bool setting_has_max(const struct setting *row);

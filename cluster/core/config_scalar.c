@@ -17,7 +17,8 @@ static const struct unit sizes[] = {
     {"TiB", 1ll << 40}, {"GiB", 1ll << 30}, {"MiB", 1ll << 20}, {"KiB", 1ll << 10}, {"", 1},
     {NULL, 0}};
 
-// digits_read reads decimal digits without leading zeros from the front of `s` and says how many there were; 0: none or too large.
+// digits_read reads decimal digits without leading zeros from the front of `s` and says how many
+// there were; 0: none or too large.
 static size_t digits_read(int64_t *out, struct slice s)
 {
     int64_t v = 0;
@@ -216,7 +217,8 @@ static struct err path_store(const char **out, struct reading *r, struct slice s
     return OK;
 }
 
-// number_bad says whether `v` is outside the row's bounds. Elements of a list have none: min and max are of their number.
+// number_bad says whether `v` is outside the row's bounds. Elements of a list have none: min and
+// max are of their number.
 static bool number_bad(const struct setting *row, enum setting_type type, int64_t v)
 {
     if (type != row->type) return type != SETTING_INT && v < 0;

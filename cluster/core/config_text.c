@@ -1,5 +1,6 @@
-// The text of a configuration file before its meaning: where a place is, and a first pass over libyaml's events that refuses
-// what the document API would hide (anchors, aliases, tags, further documents) and bounds the depth.
+// The text of a configuration file before its meaning: where a place is, and a first pass over
+// libyaml's events that refuses what the document API would hide (anchors, aliases, tags, further
+// documents) and bounds the depth.
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -134,8 +135,8 @@ static struct err level_open(struct check *c, const yaml_event_t *e)
     if (outer != NULL && outer->mapping && !outer->at_value) {
         return reading_fail(c->r, e->start_mark, "a key is a mapping or list; expected text");
     }
-    c->levels[c->depth++] =
-        (struct level){.trail_n = c->r->trail.n, .mapping = e->type == YAML_MAPPING_START_EVENT};
+    c->levels[c->depth++] = (struct level){.trail_n = c->r->trail.n,
+                                           .mapping = e->type == YAML_MAPPING_START_EVENT};
     return OK;
 }
 
@@ -160,8 +161,8 @@ static struct err decoration_check(struct check *c, yaml_mark_t at, const yaml_c
 
 static struct err document_check(struct check *c, const yaml_event_t *e)
 {
-    bool tags =
-        e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end;
+    bool tags = e->data.document_start.tag_directives.start !=
+                e->data.document_start.tag_directives.end;
     if (e->data.document_start.version_directive != NULL || tags) {
         return reading_fail(c->r, e->start_mark, "a YAML directive; expected none");
     }
@@ -207,7 +208,8 @@ static struct err event_check(struct check *c, const yaml_event_t *e)
     }
 }
 
-// offset_mark is the line and column of a byte: libyaml gives only offsets for what it cannot decode.
+// offset_mark is the line and column of a byte: libyaml gives only offsets for what it cannot
+// decode.
 static yaml_mark_t offset_mark(struct slice text, size_t offset)
 {
     yaml_mark_t m = {.index = offset};

@@ -1,4 +1,5 @@
-// internal: what the files of cluster/core share: the reactor's back ends behind one table, and how a shard drives them.
+// internal: what the files of cluster/core share: the reactor's back ends behind one table, and how
+// a shard drives them.
 #pragma once
 #include "cluster/core/reactor.h"
 #include "cluster/core/shard.h"
@@ -21,7 +22,8 @@ struct reactor_ops {
     struct slice (*buffer)(struct reactor *r, unsigned number, size_t n);
     void (*buffer_return)(struct reactor *r, unsigned number);
     void (*send)(struct reactor *r, struct op *op, int fd, const void *p, size_t n);
-    void (*connect)(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr, socklen_t addr_len);
+    void (*connect)(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr,
+                    socklen_t addr_len);
     void (*cancel)(struct reactor *r, struct op *op);
     void (*close)(struct reactor *r, int fd);
     int (*socket)(struct reactor *r, int family);
@@ -29,15 +31,23 @@ struct reactor_ops {
     int (*local)(struct reactor *r, int fd, struct sockaddr_storage *out);
     int (*peer)(struct reactor *r, int fd, struct sockaddr_storage *out);
     int (*shutdown)(struct reactor *r, int fd);
-    // wait submits what was asked for, waits at most wait_ms (0: not at all) and gathers with reactor_ended_add.
+    // wait submits what was asked for, waits at most wait_ms (0: not at all) and gathers with
+    // reactor_ended_add.
     void (*wait)(struct reactor *r, unsigned wait_ms);
     void (*free)(struct reactor *r);
 };
 
-enum reactor_call { REACTOR_CALL_POLL, REACTOR_CALL_ACCEPT, REACTOR_CALL_RECV, REACTOR_CALL_SEND, REACTOR_CALL_CONNECT };
+enum reactor_call {
+    REACTOR_CALL_POLL,
+    REACTOR_CALL_ACCEPT,
+    REACTOR_CALL_RECV,
+    REACTOR_CALL_SEND,
+    REACTOR_CALL_CONNECT
+};
 
-// reactor_fault_fn lets a test fail operations by countdown: a negative errno ends the op with it instead of starting it.
-// Fault libraries cannot see what io_uring does, so the hook is ours. NULL (always, outside tests): no faults.
+// reactor_fault_fn lets a test fail operations by countdown: a negative errno ends the op with it
+// instead of starting it. Fault libraries cannot see what io_uring does, so the hook is ours. NULL
+// (always, outside tests): no faults.
 typedef int32_t reactor_fault_fn(void *ctx, enum reactor_call call, int fd);
 
 // struct reactor is the part that every back end begins with.
@@ -59,9 +69,11 @@ enum {
     REACTOR_NOTE_MAX = 512,
 };
 
-// reactor_new makes the back end that `io` asks for. With SHARD_IO_AUTO a refused ring gives epoll and a sentence in `note` (which
-// is empty otherwise); with SHARD_IO_URING the sentence comes with ERR_RING_REFUSED. `sim` is the world of SHARD_IO_SIM.
-RESULT reactor_new(struct reactor **out, char note[REACTOR_NOTE_MAX], enum shard_io io, struct sim *sim);
+// reactor_new makes the back end that `io` asks for. With SHARD_IO_AUTO a refused ring gives epoll
+// and a sentence in `note` (which is empty otherwise); with SHARD_IO_URING the sentence comes with
+// ERR_RING_REFUSED. `sim` is the world of SHARD_IO_SIM.
+RESULT reactor_new(struct reactor **out, char note[REACTOR_NOTE_MAX], enum shard_io io,
+                   struct sim *sim);
 void reactor_free(struct reactor *r);
 // reactor_wait and reactor_run are the two halves of a turn: the clock is read between them.
 void reactor_wait(struct reactor *r, unsigned wait_ms);
@@ -86,16 +98,19 @@ int socket_local(struct reactor *r, int fd, struct sockaddr_storage *out);
 int socket_peer(struct reactor *r, int fd, struct sockaddr_storage *out);
 int socket_shutdown(struct reactor *r, int fd);
 
-// struct reactor_buffers: receive buffers of the back ends that hand them out themselves (epoll, simulated).
+// struct reactor_buffers: receive buffers of the back ends that hand them out themselves (epoll,
+// simulated).
 struct reactor_buffers {
     uint8_t *memory;
     uint16_t free[REACTOR_BUFFER_COUNT]; // numbers of free buffers
     unsigned free_count;
-    uint64_t out[REACTOR_BUFFER_COUNT / 64]; // bit per buffer that is handed out: a double return is caught
+    uint64_t out[REACTOR_BUFFER_COUNT /
+                 64]; // bit per buffer that is handed out: a double return is caught
 };
 RESULT reactor_buffers_init(struct reactor_buffers *b);
 void reactor_buffers_fini(struct reactor_buffers *b);
-// reactor_buffers_peek is the buffer that reactor_buffers_take will hand out next; NULL when none is left.
+// reactor_buffers_peek is the buffer that reactor_buffers_take will hand out next; NULL when none
+// is left.
 uint8_t *reactor_buffers_peek(const struct reactor_buffers *b);
 unsigned reactor_buffers_take(struct reactor_buffers *b);
 void reactor_buffers_put(struct reactor_buffers *b, unsigned number);

@@ -17,7 +17,8 @@ struct log {
     struct log_options options; // level: read and written atomically (below)
 };
 
-// struct line is one line being made. Full is not an error: what does not fit is left out, the end of the line always fits.
+// struct line is one line being made. Full is not an error: what does not fit is left out, the end
+// of the line always fits.
 struct line {
     char *p;
     size_t n, size;
@@ -51,8 +52,12 @@ void log_free(struct log *l)
     free(l);
 }
 
-// The level is one word that a reload changes while every thread reads it: the only atomic outside mailbox.c and metrics.c.
-static enum log_level level_get(const struct log *l) { return __atomic_load_n(&l->options.level, __ATOMIC_RELAXED); }
+// The level is one word that a reload changes while every thread reads it: the only atomic outside
+// mailbox.c and metrics.c.
+static enum log_level level_get(const struct log *l)
+{
+    return __atomic_load_n(&l->options.level, __ATOMIC_RELAXED);
+}
 
 void log_level_set(struct log *l, enum log_level level)
 {
@@ -70,14 +75,19 @@ static void put_str(struct line *l, const char *s) { put(l, s, strlen(s)); }
 
 static bool plain_in_text(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c != 0 && strchr("-_.:/@+,%~[]*", c) != NULL);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != 0 && strchr("-_.:/@+,%~[]*", c) != NULL);
 }
 
 // utf8_next reads one character; returns its length, or 0 when the bytes are not UTF-8.
 static size_t utf8_next(uint32_t *out, const uint8_t *p, size_t n)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xc0 && p[0] < 0xe0 ? 2 : 0;
+    size_t len = p[0] < 0x80                   ? 1
+                 : p[0] >= 0xf0 && p[0] < 0xf8 ? 4
+                 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+                 : p[0] >= 0xc0 && p[0] < 0xe0 ? 2
+                                               : 0;
     if (len == 0 || len > n) return 0;
     uint32_t c = len == 1 ? p[0] : p[0] & (0xffu >> (len + 1));
     for (size_t i = 1; i < len; i++) {
@@ -89,8 +99,8 @@ static size_t utf8_next(uint32_t *out, const uint8_t *p, size_t n)
     return len;
 }
 
-// put_escaped writes the bytes as the inside of a JSON string, which the text form uses as well. Only printable ASCII goes out as
-// it is; a byte that is not UTF-8 becomes U+FFFD.
+// put_escaped writes the bytes as the inside of a JSON string, which the text form uses as well.
+// Only printable ASCII goes out as it is; a byte that is not UTF-8 becomes U+FFFD.
 static void put_escaped(struct line *l, struct slice s)
 {
     char text[16];
@@ -100,13 +110,21 @@ static void put_escaped(struct line *l, struct slice s)
         uint32_t c = 0xfffd;
         size_t len = utf8_next(&c, s.p + i, s.n - i);
         i += len == 0 ? 1 : len;
-        if (c == '"' || c == '\\') snprintf(text, sizeof text, "\\%c", (char)c);
-        else if (c == '\n') snprintf(text, sizeof text, "\\n");
-        else if (c == '\r') snprintf(text, sizeof text, "\\r");
-        else if (c == '\t') snprintf(text, sizeof text, "\\t");
-        else if (c >= 0x20 && c < 0x7f) snprintf(text, sizeof text, "%c", (char)c);
-        else if (c < 0x10000) snprintf(text, sizeof text, "\\u%04x", c);
-        else snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+        if (c == '"' || c == '\\')
+            snprintf(text, sizeof text, "\\%c", (char)c);
+        else if (c == '\n')
+            snprintf(text, sizeof text, "\\n");
+        else if (c == '\r')
+            snprintf(text, sizeof text, "\\r");
+        else if (c == '\t')
+            snprintf(text, sizeof text, "\\t");
+        else if (c >= 0x20 && c < 0x7f)
+            snprintf(text, sizeof text, "%c", (char)c);
+        else if (c < 0x10000)
+            snprintf(text, sizeof text, "\\u%04x", c);
+        else
+            snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+                     0xdc00 + ((c - 0x10000) & 0x3ff));
         put_str(l, text);
     }
     if (cut) put(l, "...", CUT_MARK_LEN);
@@ -123,8 +141,10 @@ static void put_text_value(struct line *l, struct slice s)
 {
     bool plain = s.n > 0 && s.n <= LOG_VALUE_MAX;
     for (size_t i = 0; plain && i < s.n; i++) plain = plain_in_text(s.p[i]);
-    if (plain) put(l, (const char *)s.p, s.n);
-    else put_quoted(l, s);
+    if (plain)
+        put(l, (const char *)s.p, s.n);
+    else
+        put_quoted(l, s);
 }
 
 static void put_time(struct line *l, int64_t wall_us)
@@ -154,8 +174,12 @@ static void put_key(struct line *l, const struct log *log, const char *key)
 static void put_field(struct line *l, const struct log *log, const struct log_field *f)
 {
     char number[24];
-    // A field is put whole or not at all, so that JSON stays JSON however many fields there are: roughly six times its bytes fit.
-    size_t value_max = f->type == LOG_FIELD_STR ? 6 * (f->str.n < LOG_VALUE_MAX ? f->str.n : LOG_VALUE_MAX) + CUT_MARK_LEN : 64;
+    // A field is put whole or not at all, so that JSON stays JSON however many fields there are:
+    // roughly six times its bytes fit.
+    size_t value_max = f->type == LOG_FIELD_STR
+                           ? 6 * (f->str.n < LOG_VALUE_MAX ? f->str.n : LOG_VALUE_MAX) +
+                                 CUT_MARK_LEN
+                           : 64;
     if (strlen(f->key) + value_max + 8 > l->size - l->n) return;
     put_key(l, log, f->key);
     if (f->type == LOG_FIELD_INT) {
@@ -164,11 +188,14 @@ static void put_field(struct line *l, const struct log *log, const struct log_fi
         return;
     }
     struct slice s = f->type == LOG_FIELD_ERR ? slice_str(err_name(f->err)) : f->str;
-    if (log->options.format == LOG_JSON) put_quoted(l, s);
-    else put_text_value(l, s);
+    if (log->options.format == LOG_JSON)
+        put_quoted(l, s);
+    else
+        put_text_value(l, s);
 }
 
-static void put_head(struct line *l, const struct log *log, const struct log_event *event, int64_t wall_us)
+static void put_head(struct line *l, const struct log *log, const struct log_event *event,
+                     int64_t wall_us)
 {
     const char *program = log->options.program == NULL ? "certmill" : log->options.program;
     if (log->options.format == LOG_JSON) {
@@ -192,7 +219,8 @@ static void put_head(struct line *l, const struct log *log, const struct log_eve
     put_str(l, event->name);
 }
 
-static size_t line_format(char out[LOG_LINE_MAX], const struct log *log, const struct log_event *event, const char *message,
+static size_t line_format(char out[LOG_LINE_MAX], const struct log *log,
+                          const struct log_event *event, const char *message,
                           const struct log_field *fields, size_t count, int64_t wall_us)
 {
     struct line l = {.p = out, .size = LOG_LINE_MAX - 2}; // "}\n"
@@ -207,7 +235,8 @@ static size_t line_format(char out[LOG_LINE_MAX], const struct log *log, const s
     return l.n;
 }
 
-// write_all gives up on errors: there is nowhere to complain to. A reader that is slow holds the program up rather than losing lines.
+// write_all gives up on errors: there is nowhere to complain to. A reader that is slow holds the
+// program up rather than losing lines.
 static void write_all(int fd, const char *p, size_t n)
 {
     while (n > 0) {
@@ -237,8 +266,8 @@ static void line_out(struct log *l, const char *p, size_t n)
     batch.n += n;
 }
 
-static void event_out(struct log *l, const struct log_event *event, const char *message, const struct log_field *fields, size_t count,
-                      int64_t wall_us)
+static void event_out(struct log *l, const struct log_event *event, const char *message,
+                      const struct log_field *fields, size_t count, int64_t wall_us)
 {
     char line[LOG_LINE_MAX];
     line_out(l, line, line_format(line, l, event, message, fields, count, wall_us));
@@ -261,7 +290,8 @@ static bool admitted(struct log *l, enum log_level level, int64_t wall_us)
     return false;
 }
 
-void log_emit(struct log *l, const struct log_event *event, const char *message, const struct log_field *fields, size_t count)
+void log_emit(struct log *l, const struct log_event *event, const char *message,
+              const struct log_field *fields, size_t count)
 {
     if (l == NULL || event->level < level_get(l)) return;
     int64_t wall_us = clock_wall_us();
@@ -271,7 +301,8 @@ void log_emit(struct log *l, const struct log_event *event, const char *message,
 void log_batch_begin(struct log *l)
 {
     if (l == NULL) return;
-    if (batch.depth++ == 0) batch.p = malloc(BATCH_SIZE); // without it every line is written by itself
+    if (batch.depth++ == 0)
+        batch.p = malloc(BATCH_SIZE); // without it every line is written by itself
 }
 
 void log_batch_end(struct log *l)
@@ -286,10 +317,13 @@ void log_batch_end(struct log *l)
 
 uint64_t log_dropped(void) { return batch.dropped; }
 
-struct err log_events_docs(struct buf *out, const char *folder, const struct log_event *const *events, size_t count)
+struct err log_events_docs(struct buf *out, const char *folder,
+                           const struct log_event *const *events, size_t count)
 {
-    TRY(buf_printf(out, "### Events of %s\n\n| event | level | meaning |\n|---|---|---|\n", folder));
+    TRY(buf_printf(out, "### Events of %s\n\n| event | level | meaning |\n|---|---|---|\n",
+                   folder));
     for (size_t i = 0; i < count; i++)
-        TRY(buf_printf(out, "| `%s` | %s | %s |\n", events[i]->name, level_names[events[i]->level], events[i]->help));
+        TRY(buf_printf(out, "| `%s` | %s | %s |\n", events[i]->name, level_names[events[i]->level],
+                       events[i]->help));
     return buf_add_str(out, "\n");
 }

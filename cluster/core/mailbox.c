@@ -8,7 +8,9 @@ void mailbox_init(struct mailbox *m, int wake_fd) { *m = (struct mailbox){.wake_
 // wake writes once per sleep: whoever turns `asleep` off does it.
 static void wake(struct mailbox *m)
 {
-    if (!__atomic_load_n(&m->asleep, __ATOMIC_SEQ_CST) || !__atomic_exchange_n(&m->asleep, 0, __ATOMIC_SEQ_CST)) return;
+    if (!__atomic_load_n(&m->asleep, __ATOMIC_SEQ_CST) ||
+        !__atomic_exchange_n(&m->asleep, 0, __ATOMIC_SEQ_CST))
+        return;
     if (m->wake_fd < 0) return;
     uint64_t one = 1;
     ssize_t n;
@@ -23,7 +25,8 @@ void mailbox_post(struct mailbox *m, struct message *message)
     // The message is the consumer's from the moment the exchange succeeds; it is not touched again.
     struct message *head = __atomic_load_n(&m->newest, __ATOMIC_RELAXED);
     do message->next = head;
-    while (!__atomic_compare_exchange_n(&m->newest, &head, message, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    while (!__atomic_compare_exchange_n(&m->newest, &head, message, true, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED));
     wake(m);
 }
 
@@ -43,7 +46,8 @@ struct message *mailbox_take(struct mailbox *m)
 
 bool mailbox_sleep(struct mailbox *m)
 {
-    // The store must be seen before the load is made (sequential consistency): either a producer sees `asleep`, or we see its message.
+    // The store must be seen before the load is made (sequential consistency): either a producer
+    // sees `asleep`, or we see its message.
     __atomic_store_n(&m->asleep, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&m->newest, __ATOMIC_SEQ_CST) == NULL) return true;
     mailbox_awake(m);

@@ -1,6 +1,7 @@
-// mailbox: messages from any thread to one shard. Many producers, one consumer, no lock; a sleeping consumer is woken through an
-// eventfd, an awake one costs the producer one atomic exchange. Messages of one producer arrive in the order they were posted.
-// mailbox_post: any thread. Everything else: the consumer's thread.
+// mailbox: messages from any thread to one shard. Many producers, one consumer, no lock; a sleeping
+// consumer is woken through an eventfd, an awake one costs the producer one atomic exchange.
+// Messages of one producer arrive in the order they were posted. mailbox_post: any thread.
+// Everything else: the consumer's thread.
 #pragma once
 #include "cluster/core/shard.h"
 
@@ -13,9 +14,11 @@ struct mailbox {
 // mailbox_init takes over `wake_fd`'s use, not the descriptor.
 void mailbox_init(struct mailbox *m, int wake_fd);
 void mailbox_post(struct mailbox *m, struct message *message);
-// mailbox_take returns everything posted so far as a list through message->next, oldest first; NULL when there is nothing.
+// mailbox_take returns everything posted so far as a list through message->next, oldest first; NULL
+// when there is nothing.
 struct message *mailbox_take(struct mailbox *m);
-// mailbox_sleep says that the consumer is about to wait; false when something is there already and it must not.
+// mailbox_sleep says that the consumer is about to wait; false when something is there already and
+// it must not.
 bool mailbox_sleep(struct mailbox *m);
 // mailbox_awake ends the sleep: producers need not write to the eventfd any more.
 void mailbox_awake(struct mailbox *m);

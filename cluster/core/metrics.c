@@ -7,7 +7,8 @@
 
 enum { HISTOGRAM_SLOTS = METRIC_BUCKETS + 2, LINE_ALIGN = 64 }; // buckets, +Inf, sum
 
-// One program declares one set of rows: a row's id is its place here plus one, first[] its first slot in a core's array.
+// One program declares one set of rows: a row's id is its place here plus one, first[] its first
+// slot in a core's array.
 static struct {
     struct metric *rows[METRICS_MAX];
     unsigned first[METRICS_MAX];
@@ -18,11 +19,15 @@ static struct {
 struct metrics {
     unsigned cores;
     unsigned rows, slots;
-    // Per core an array of its own cache lines. Its thread alone writes; readers see each word whole (relaxed atomics, no lock prefix).
+    // Per core an array of its own cache lines. Its thread alone writes; readers see each word
+    // whole (relaxed atomics, no lock prefix).
     int64_t *values[];
 };
 
-static unsigned slots_of(const struct metric *row) { return row->kind == METRIC_HISTOGRAM_US ? HISTOGRAM_SLOTS : 1; }
+static unsigned slots_of(const struct metric *row)
+{
+    return row->kind == METRIC_HISTOGRAM_US ? HISTOGRAM_SLOTS : 1;
+}
 
 void metrics_declare(struct metric *rows, size_t count)
 {
@@ -61,7 +66,8 @@ void metrics_free(struct metrics *m)
     free(m);
 }
 
-// slot is where a row's `i`th word of core `core` lives. A row declared after metrics_new has no room: that is a bug of start.
+// slot is where a row's `i`th word of core `core` lives. A row declared after metrics_new has no
+// room: that is a bug of start.
 static int64_t *slot(const struct metrics *m, unsigned core, const struct metric *row, unsigned i)
 {
     CHECK(row->id != 0 && row->id <= m->rows && core < m->cores);
@@ -70,7 +76,10 @@ static int64_t *slot(const struct metrics *m, unsigned core, const struct metric
 
 static int64_t word_get(const int64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 static void word_set(int64_t *p, int64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
-static void word_add(int64_t *p, int64_t delta) { word_set(p, word_get(p) + delta); } // one writer: no read-modify-write needed
+static void word_add(int64_t *p, int64_t delta)
+{
+    word_set(p, word_get(p) + delta);
+} // one writer: no read-modify-write needed
 
 void metric_add(struct metrics *m, unsigned core, const struct metric *row, int64_t delta)
 {
@@ -121,7 +130,8 @@ int64_t metric_total(const struct metrics *m, const struct metric *row)
     return count;
 }
 
-static struct err histogram_write(const struct metrics *m, const struct metric *row, struct buf *out)
+static struct err histogram_write(const struct metrics *m, const struct metric *row,
+                                  struct buf *out)
 {
     const char *labels = row->labels == NULL ? "" : row->labels;
     const char *comma = labels[0] == '\0' ? "" : ",";
@@ -129,15 +139,19 @@ static struct err histogram_write(const struct metrics *m, const struct metric *
     for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
         uint64_t bound = metric_bound_us(i);
         count += sum_of(m, row, i);
-        TRY(buf_printf(out, "%s_bucket{%s%sle=\"%llu.%06llu\"} %lld\n", row->name, labels, comma, (unsigned long long)(bound / 1000000),
-                       (unsigned long long)(bound % 1000000), (long long)count));
+        TRY(buf_printf(out, "%s_bucket{%s%sle=\"%llu.%06llu\"} %lld\n", row->name, labels, comma,
+                       (unsigned long long)(bound / 1000000), (unsigned long long)(bound % 1000000),
+                       (long long)count));
     }
     count += sum_of(m, row, METRIC_BUCKETS);
     int64_t us = sum_of(m, row, METRIC_BUCKETS + 1);
-    TRY(buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %lld\n", row->name, labels, comma, (long long)count));
+    TRY(buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %lld\n", row->name, labels, comma,
+                   (long long)count));
     const char *open = labels[0] == '\0' ? "" : "{", *close = labels[0] == '\0' ? "" : "}";
-    TRY(buf_printf(out, "%s_sum%s%s%s %lld.%06lld\n", row->name, open, labels, close, (long long)(us / 1000000), (long long)(us % 1000000)));
-    return buf_printf(out, "%s_count%s%s%s %lld\n", row->name, open, labels, close, (long long)count);
+    TRY(buf_printf(out, "%s_sum%s%s%s %lld.%06lld\n", row->name, open, labels, close,
+                   (long long)(us / 1000000), (long long)(us % 1000000)));
+    return buf_printf(out, "%s_count%s%s%s %lld\n", row->name, open, labels, close,
+                      (long long)count);
 }
 
 static struct err row_write(const struct metrics *m, const struct metric *row, struct buf *out)
@@ -153,7 +167,8 @@ static const char *kind_name(enum metric_kind kind)
     return kind == METRIC_COUNTER ? "counter" : kind == METRIC_GAUGE ? "gauge" : "histogram";
 }
 
-// family_first is the first declared row with this row's name: it writes the whole family, so HELP and TYPE come once.
+// family_first is the first declared row with this row's name: it writes the whole family, so HELP
+// and TYPE come once.
 static bool family_first(const struct metrics *m, unsigned at)
 {
     for (unsigned i = 0; i < at && i < m->rows; i++)
@@ -166,18 +181,24 @@ struct err metrics_write(const struct metrics *m, struct buf *out)
     for (unsigned i = 0; i < m->rows; i++) {
         const struct metric *row = declared.rows[i];
         if (!family_first(m, i)) continue;
-        TRY(buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name, kind_name(row->kind)));
+        TRY(buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name,
+                       kind_name(row->kind)));
         for (unsigned j = i; j < m->rows; j++)
-            if (strcmp(declared.rows[j]->name, row->name) == 0) TRY(row_write(m, declared.rows[j], out));
+            if (strcmp(declared.rows[j]->name, row->name) == 0)
+                TRY(row_write(m, declared.rows[j], out));
     }
     return OK;
 }
 
-struct err metrics_docs(struct buf *out, const char *folder, const struct metric *const *rows, size_t count)
+struct err metrics_docs(struct buf *out, const char *folder, const struct metric *const *rows,
+                        size_t count)
 {
-    TRY(buf_printf(out, "### Metrics of %s\n\n| metric | labels | kind | meaning |\n|---|---|---|---|\n", folder));
+    TRY(buf_printf(out,
+                   "### Metrics of %s\n\n| metric | labels | kind | meaning |\n|---|---|---|---|\n",
+                   folder));
     for (size_t i = 0; i < count; i++)
-        TRY(buf_printf(out, "| `%s` | %s | %s | %s |\n", rows[i]->name, rows[i]->labels == NULL ? "" : rows[i]->labels,
-                       kind_name(rows[i]->kind), rows[i]->help));
+        TRY(buf_printf(out, "| `%s` | %s | %s | %s |\n", rows[i]->name,
+                       rows[i]->labels == NULL ? "" : rows[i]->labels, kind_name(rows[i]->kind),
+                       rows[i]->help));
     return buf_add_str(out, "\n");
 }

@@ -33,7 +33,8 @@ void reactor_base_fini(struct reactor *r)
 void reactor_ended_add(struct reactor *r, struct op *op, int32_t res, uint32_t flags)
 {
     if (r->ended_count == r->ended_size) {
-        // Back ends gather a bounded number per wait; only a flood of cancels in one turn comes here.
+        // Back ends gather a bounded number per wait; only a flood of cancels in one turn comes
+        // here.
         struct reactor_ended *more = realloc(r->ended, 2 * r->ended_size * sizeof *more);
         CHECK(more != NULL);
         r->ended = more;
@@ -59,10 +60,12 @@ static void no_ring_sentence(char note[REACTOR_NOTE_MAX], int error, const char 
         cure = "set it to 0";
     } else if (error == EPERM || error == EACCES) {
         cause = "a seccomp filter forbids it, as the default profiles of container runtimes do";
-        cure = "allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile";
+        cure = "allow io_uring_setup, io_uring_enter and io_uring_register in the container's "
+               "seccomp profile";
     } else if (error == ENOSYS) {
         cause = "the kernel has no io_uring, or a seccomp filter hides it";
-        cure = "use a kernel with CONFIG_IO_URING, or allow io_uring_setup, io_uring_enter and io_uring_register";
+        cure = "use a kernel with CONFIG_IO_URING, or allow io_uring_setup, io_uring_enter and "
+               "io_uring_register";
     } else if (error == EINVAL) {
         cause = "the kernel is older than 6.1";
         cure = "use Linux 6.1 or newer";
@@ -73,10 +76,12 @@ static void no_ring_sentence(char note[REACTOR_NOTE_MAX], int error, const char 
         cause = "no file descriptor is left";
         cure = "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service)";
     }
-    snprintf(note, REACTOR_NOTE_MAX, "io_uring is refused (%s: %s): %s; %s, or set `io: epoll`", step, strerror(error), cause, cure);
+    snprintf(note, REACTOR_NOTE_MAX, "io_uring is refused (%s: %s): %s; %s, or set `io: epoll`",
+             step, strerror(error), cause, cure);
 }
 
-struct err reactor_new(struct reactor **out, char note[REACTOR_NOTE_MAX], enum shard_io io, struct sim *sim)
+struct err reactor_new(struct reactor **out, char note[REACTOR_NOTE_MAX], enum shard_io io,
+                       struct sim *sim)
 {
     note[0] = '\0';
     if (io == SHARD_IO_SIM) return reactor_sim_new(out, sim);
@@ -93,7 +98,10 @@ void reactor_free(struct reactor *r)
     if (r != NULL) r->ops->free(r);
 }
 
-void reactor_wait(struct reactor *r, unsigned wait_ms) { r->ops->wait(r, reactor_idle(r) ? wait_ms : 0); }
+void reactor_wait(struct reactor *r, unsigned wait_ms)
+{
+    r->ops->wait(r, reactor_idle(r) ? wait_ms : 0);
+}
 
 bool reactor_idle(const struct reactor *r) { return r->ended_count == 0; }
 
@@ -146,7 +154,8 @@ void reactor_send(struct reactor *r, struct op *op, int fd, const void *p, size_
     if (begins(r, op, REACTOR_CALL_SEND, fd)) r->ops->send(r, op, fd, p, n);
 }
 
-void reactor_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr, socklen_t addr_len)
+void reactor_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr,
+                     socklen_t addr_len)
 {
     if (begins(r, op, REACTOR_CALL_CONNECT, fd)) r->ops->connect(r, op, fd, addr, addr_len);
 }
@@ -157,12 +166,21 @@ struct slice reactor_buffer(struct reactor *r, uint32_t flags, int32_t res)
     return r->ops->buffer(r, flags >> REACTOR_BUFFER_SHIFT, (size_t)res);
 }
 
-void reactor_buffer_return(struct reactor *r, uint32_t flags) { r->ops->buffer_return(r, flags >> REACTOR_BUFFER_SHIFT); }
+void reactor_buffer_return(struct reactor *r, uint32_t flags)
+{
+    r->ops->buffer_return(r, flags >> REACTOR_BUFFER_SHIFT);
+}
 void reactor_cancel(struct reactor *r, struct op *op) { r->ops->cancel(r, op); }
 void reactor_close(struct reactor *r, int fd) { r->ops->close(r, fd); }
 int reactor_socket(struct reactor *r, int family) { return r->ops->socket(r, family); }
-int reactor_local(struct reactor *r, int fd, struct sockaddr_storage *out) { return r->ops->local(r, fd, out); }
-int reactor_peer(struct reactor *r, int fd, struct sockaddr_storage *out) { return r->ops->peer(r, fd, out); }
+int reactor_local(struct reactor *r, int fd, struct sockaddr_storage *out)
+{
+    return r->ops->local(r, fd, out);
+}
+int reactor_peer(struct reactor *r, int fd, struct sockaddr_storage *out)
+{
+    return r->ops->peer(r, fd, out);
+}
 int reactor_shutdown(struct reactor *r, int fd) { return r->ops->shutdown(r, fd); }
 
 int reactor_listen(struct reactor *r, const struct sockaddr *addr, socklen_t addr_len, int backlog)

@@ -1,9 +1,11 @@
-// The epoll back end: the same operations and completions, made of readiness. Descriptors are watched level-triggered and only
-// for what an op waits for; sends are tried at once at the start of a wait, so a quiet request costs recv, send and epoll_wait.
+// The epoll back end: the same operations and completions, made of readiness. Descriptors are
+// watched level-triggered and only for what an op waits for; sends are tried at once at the start
+// of a wait, so a quiet request costs recv, send and epoll_wait.
 //
-// The system calls of this mode, for a seccomp allow list: epoll_create1 epoll_ctl epoll_pwait (epoll_wait) accept4 recvfrom sendto
-// connect socket bind listen setsockopt getsockopt getsockname getpeername shutdown close read write eventfd2 clock_gettime; besides
-// what malloc, threads and BoringSSL use: mmap munmap brk madvise futex getrandom rt_sigprocmask.
+// The system calls of this mode, for a seccomp allow list: epoll_create1 epoll_ctl epoll_pwait
+// (epoll_wait) accept4 recvfrom sendto connect socket bind listen setsockopt getsockopt getsockname
+// getpeername shutdown close read write eventfd2 clock_gettime; besides what malloc, threads and
+// BoringSSL use: mmap munmap brk madvise futex getrandom rt_sigprocmask.
 #include "cluster/core/internal.h"
 
 #include <errno.h>
@@ -23,7 +25,8 @@ enum {
 
 enum want_kind { WANT_NONE, WANT_POLL, WANT_ACCEPT, WANT_RECV, WANT_SEND, WANT_CONNECT };
 
-// struct want is an op that waits for one direction of a descriptor. A poll for both directions is in both.
+// struct want is an op that waits for one direction of a descriptor. A poll for both directions is
+// in both.
 struct want {
     struct op *op; // NULL: none
     enum want_kind kind;
@@ -36,9 +39,10 @@ enum { IN, OUT, DIRECTIONS };
 struct watched {
     struct want want[DIRECTIONS];
     uint32_t registered; // events that epoll watches for
-    uint32_t generation; // of this descriptor number: events gathered for an earlier one are dropped
-    bool known;          // epoll may know the number
-    bool queued;         // in `changed`
+    uint32_t
+        generation; // of this descriptor number: events gathered for an earlier one are dropped
+    bool known;     // epoll may know the number
+    bool queued;    // in `changed`
 };
 
 struct reactor_epoll {
@@ -104,7 +108,8 @@ static void epoll_poll(struct reactor *r, struct op *op, int fd, unsigned mask)
 {
     struct reactor_epoll *e = epoll_of(r);
     struct want want = {.op = op, .kind = WANT_POLL};
-    // Its owner may have closed the descriptor behind our back and opened another with the same number, so epoll is always told again.
+    // Its owner may have closed the descriptor behind our back and opened another with the same
+    // number, so epoll is always told again.
     if (fd >= 0 && fd < e->fds_size) e->fds[fd].registered = 0;
     if (mask & REACTOR_IN && !want_set(e, fd, IN, want)) return;
     if (mask & REACTOR_OUT) (void)want_set(e, fd, OUT, want);
@@ -122,16 +127,20 @@ static void epoll_recv(struct reactor *r, struct op *op, int fd)
 
 static void epoll_send(struct reactor *r, struct op *op, int fd, const void *p, size_t n)
 {
-    (void)want_set(epoll_of(r), fd, OUT, (struct want){.op = op, .kind = WANT_SEND, .p = p, .n = n});
+    (void)want_set(epoll_of(r), fd, OUT,
+                   (struct want){.op = op, .kind = WANT_SEND, .p = p, .n = n});
 }
 
-static void epoll_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr, socklen_t addr_len)
+static void epoll_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr,
+                          socklen_t addr_len)
 {
     int res;
     do res = connect(fd, addr, addr_len) == 0 ? 0 : -errno;
     while (res == -EINTR);
-    if (res == -EINPROGRESS) (void)want_set(epoll_of(r), fd, OUT, (struct want){.op = op, .kind = WANT_CONNECT});
-    else reactor_ended_add(r, op, res, 0);
+    if (res == -EINPROGRESS)
+        (void)want_set(epoll_of(r), fd, OUT, (struct want){.op = op, .kind = WANT_CONNECT});
+    else
+        reactor_ended_add(r, op, res, 0);
 }
 
 static void epoll_cancel(struct reactor *r, struct op *op)
@@ -146,7 +155,8 @@ static void epoll_cancel(struct reactor *r, struct op *op)
     }
 }
 
-// fresh forgets what was known of a number that the kernel has just given to a new descriptor (a library may have closed the old one).
+// fresh forgets what was known of a number that the kernel has just given to a new descriptor (a
+// library may have closed the old one).
 static int fresh(struct reactor_epoll *e, int fd)
 {
     if (fd < 0 || fd >= e->fds_size) return fd;
@@ -156,9 +166,13 @@ static int fresh(struct reactor_epoll *e, int fd)
     return fd;
 }
 
-static int epoll_socket(struct reactor *r, int family) { return fresh(epoll_of(r), socket_new(r, family)); }
+static int epoll_socket(struct reactor *r, int family)
+{
+    return fresh(epoll_of(r), socket_new(r, family));
+}
 
-static int epoll_listen(struct reactor *r, const struct sockaddr *addr, socklen_t addr_len, int backlog)
+static int epoll_listen(struct reactor *r, const struct sockaddr *addr, socklen_t addr_len,
+                        int backlog)
 {
     return fresh(epoll_of(r), socket_listen(r, addr, addr_len, backlog));
 }
@@ -190,11 +204,15 @@ static void watch(struct reactor_epoll *e, int fd, struct watched *w)
     for (int d = 0; d < DIRECTIONS; d++)
         if (w->want[d].op != NULL) wanted |= event_bits[d];
     if (wanted == w->registered) return;
-    struct epoll_event event = {.events = wanted, .data.u64 = (uint64_t)w->generation << 32 | (uint32_t)fd};
+    struct epoll_event event = {.events = wanted,
+                                .data.u64 = (uint64_t)w->generation << 32 | (uint32_t)fd};
     int res = epoll_ctl(e->epoll_fd, w->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-    // Libraries close and reopen their descriptors without telling us: then the other call is the right one.
-    if (res != 0 && errno == ENOENT) res = epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &event);
-    else if (res != 0 && errno == EEXIST) res = epoll_ctl(e->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    // Libraries close and reopen their descriptors without telling us: then the other call is the
+    // right one.
+    if (res != 0 && errno == ENOENT)
+        res = epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    else if (res != 0 && errno == EEXIST)
+        res = epoll_ctl(e->epoll_fd, EPOLL_CTL_MOD, fd, &event);
     w->known = res == 0;
     w->registered = res == 0 ? wanted : 0;
     if (res == 0) return;
@@ -211,7 +229,8 @@ static void changes_apply(struct reactor_epoll *e)
         struct watched *w = &e->fds[fd];
         w->queued = false;
         if (w->want[OUT].kind == WANT_SEND) send_try(e, fd, w);
-        // Nothing wanted: left registered when it was, so that an op that comes back costs nothing. ready() drops idle ones.
+        // Nothing wanted: left registered when it was, so that an op that comes back costs nothing.
+        // ready() drops idle ones.
         if (w->want[IN].op != NULL || w->want[OUT].op != NULL) watch(e, fd, w);
     }
     e->changed_count = 0;
@@ -243,7 +262,8 @@ static void recv_ready(struct reactor_epoll *e, int fd, struct watched *w)
         ssize_t n = recv(fd, p, REACTOR_BUFFER_SIZE, MSG_DONTWAIT);
         if (n > 0) {
             unsigned number = reactor_buffers_take(&e->buffers);
-            reactor_ended_add(&e->base, w->want[IN].op, (int32_t)n, OP_MORE | number << REACTOR_BUFFER_SHIFT);
+            reactor_ended_add(&e->base, w->want[IN].op, (int32_t)n,
+                              OP_MORE | number << REACTOR_BUFFER_SHIFT);
             if (n < REACTOR_BUFFER_SIZE) return; // probably all; else epoll says so again
         } else if (n < 0 && errno == EAGAIN) {
             return;
@@ -262,15 +282,27 @@ static void connect_ready(struct reactor_epoll *e, int fd, struct watched *w)
     want_end(e, w, OUT, -error);
 }
 
-static void ready_direction(struct reactor_epoll *e, int fd, struct watched *w, int direction, uint32_t events)
+static void ready_direction(struct reactor_epoll *e, int fd, struct watched *w, int direction,
+                            uint32_t events)
 {
     switch (w->want[direction].kind) {
-    case WANT_NONE: break;
-    case WANT_POLL: want_end(e, w, direction, (int32_t)(events & (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP))); break;
-    case WANT_ACCEPT: accept_ready(e, fd, w); break;
-    case WANT_RECV: recv_ready(e, fd, w); break;
-    case WANT_SEND: send_try(e, fd, w); break;
-    case WANT_CONNECT: connect_ready(e, fd, w); break;
+    case WANT_NONE:
+        break;
+    case WANT_POLL:
+        want_end(e, w, direction, (int32_t)(events & (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP)));
+        break;
+    case WANT_ACCEPT:
+        accept_ready(e, fd, w);
+        break;
+    case WANT_RECV:
+        recv_ready(e, fd, w);
+        break;
+    case WANT_SEND:
+        send_try(e, fd, w);
+        break;
+    case WANT_CONNECT:
+        connect_ready(e, fd, w);
+        break;
     }
 }
 
@@ -279,14 +311,16 @@ static void ready(struct reactor_epoll *e, const struct epoll_event *event)
     int fd = (int)(uint32_t)event->data.u64;
     struct watched *w = &e->fds[fd];
     if (w->generation != (uint32_t)(event->data.u64 >> 32)) return;
-    uint32_t wrong = event->events & (EPOLLERR | EPOLLHUP); // every op finds out by itself what is wrong
+    uint32_t wrong = event->events &
+                     (EPOLLERR | EPOLLHUP); // every op finds out by itself what is wrong
     bool idle = w->want[IN].op == NULL && w->want[OUT].op == NULL;
     for (int d = 0; d < DIRECTIONS; d++)
         if (event->events & (event_bits[d] | wrong)) ready_direction(e, fd, w, d, event->events);
     uint32_t wanted = 0;
     for (int d = 0; d < DIRECTIONS; d++)
         if (w->want[d].op != NULL) wanted |= event_bits[d];
-    if (idle) { // errors are reported without being asked for: forget the descriptor until an op comes
+    if (idle) { // errors are reported without being asked for: forget the descriptor until an op
+                // comes
         epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         w->known = false;
         w->registered = 0;
@@ -311,7 +345,10 @@ static struct slice epoll_buffer(struct reactor *r, unsigned number, size_t n)
     return reactor_buffers_slice(&epoll_of(r)->buffers, number, n);
 }
 
-static void epoll_buffer_return(struct reactor *r, unsigned number) { reactor_buffers_put(&epoll_of(r)->buffers, number); }
+static void epoll_buffer_return(struct reactor *r, unsigned number)
+{
+    reactor_buffers_put(&epoll_of(r)->buffers, number);
+}
 
 static void epoll_free(struct reactor *r)
 {
@@ -325,10 +362,23 @@ static void epoll_free(struct reactor *r)
 }
 
 static const struct reactor_ops epoll_ops = {
-    .name = "epoll", .poll = epoll_poll, .accept = epoll_accept, .recv = epoll_recv, .buffer = epoll_buffer,
-    .buffer_return = epoll_buffer_return, .send = epoll_send, .connect = epoll_connect, .cancel = epoll_cancel, .close = epoll_close,
-    .socket = epoll_socket, .listen = epoll_listen, .local = socket_local, .peer = socket_peer, .shutdown = socket_shutdown,
-    .wait = epoll_wait_turn, .free = epoll_free,
+    .name = "epoll",
+    .poll = epoll_poll,
+    .accept = epoll_accept,
+    .recv = epoll_recv,
+    .buffer = epoll_buffer,
+    .buffer_return = epoll_buffer_return,
+    .send = epoll_send,
+    .connect = epoll_connect,
+    .cancel = epoll_cancel,
+    .close = epoll_close,
+    .socket = epoll_socket,
+    .listen = epoll_listen,
+    .local = socket_local,
+    .peer = socket_peer,
+    .shutdown = socket_shutdown,
+    .wait = epoll_wait_turn,
+    .free = epoll_free,
 };
 
 struct err reactor_epoll_new(struct reactor **out)
@@ -336,7 +386,8 @@ struct err reactor_epoll_new(struct reactor **out)
     struct reactor_epoll *e = calloc(1, sizeof *e);
     if (e == NULL) return ERR(NO_SPACE);
     e->epoll_fd = -1;
-    if (failed(reactor_base_init(&e->base, &epoll_ops)) || failed(reactor_buffers_init(&e->buffers)) || !fds_grow(e, 0)) {
+    if (failed(reactor_base_init(&e->base, &epoll_ops)) ||
+        failed(reactor_buffers_init(&e->buffers)) || !fds_grow(e, 0)) {
         epoll_free(&e->base);
         return ERR(NO_SPACE);
     }

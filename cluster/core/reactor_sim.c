@@ -1,4 +1,5 @@
-// The simulated back end: stream sockets in memory. An operation ends when, at the present virtual time, it can.
+// The simulated back end: stream sockets in memory. An operation ends when, at the present virtual
+// time, it can.
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -38,11 +39,11 @@ struct sim_socket {
     uint64_t last_ns;        // no segment arrives before the one sent earlier
     uint64_t ready_ns;       // a connection in a backlog, or the end of a connect
     int connect_res;
-    bool shut;               // own FIN is sent
+    bool shut; // own FIN is sent
     bool reset;
-    struct list backlog;     // listener: connections to accept; connection: its node there
+    struct list backlog; // listener: connections to accept; connection: its node there
     int backlog_count, backlog_size;
-    struct op *in, *out;     // accept or recv; connect or send
+    struct op *in, *out; // accept or recv; connect or send
     const void *send_p;
     size_t send_n;
 };
@@ -66,12 +67,14 @@ static struct sim_socket *socket_make(struct reactor_sim *r, int family)
         size_t size = s->sockets_size == 0 ? 64 : 2 * s->sockets_size;
         s->sockets = realloc(s->sockets, size * sizeof(struct sim_socket *));
         CHECK(s->sockets != NULL);
-        memset(s->sockets + s->sockets_size, 0, (size - s->sockets_size) * sizeof(struct sim_socket *));
+        memset(s->sockets + s->sockets_size, 0,
+               (size - s->sockets_size) * sizeof(struct sim_socket *));
         s->sockets_size = size;
     }
     struct sim_socket *k = calloc(1, sizeof *k);
     CHECK(k != NULL); // a simulation that runs out of memory has no result
-    *k = (struct sim_socket){.fd = SIM_FD_FIRST + (int)i, .owner = r, .local.ss_family = (sa_family_t)family};
+    *k = (struct sim_socket){
+        .fd = SIM_FD_FIRST + (int)i, .owner = r, .local.ss_family = (sa_family_t)family};
     list_init(&k->segments);
     list_init(&k->backlog);
     s->sockets[i] = k;
@@ -95,7 +98,8 @@ static void port_set(struct sockaddr_storage *a, unsigned port)
 // listens_for: ports decide; every listener of the world is on every address, except on unix paths.
 static bool listens_for(const struct sim_socket *k, const struct sockaddr_storage *to)
 {
-    if (k == NULL || k->state != SOCKET_LISTENING || k->local.ss_family != to->ss_family) return false;
+    if (k == NULL || k->state != SOCKET_LISTENING || k->local.ss_family != to->ss_family)
+        return false;
     if (to->ss_family == AF_UNIX) return memcmp(&k->local, to, sizeof *to) == 0;
     return port_of(&k->local) == port_of(to);
 }
@@ -142,7 +146,8 @@ static void rsim_end(struct reactor_sim *r, struct op *op, int fd, int32_t res, 
 static void rsim_poll(struct reactor *r, struct op *op, int fd, unsigned mask)
 {
     (void)mask;
-    rsim_end(rsim_of(r), op, fd, -EOPNOTSUPP, 0); // for descriptors of libraries, which a simulation does not have
+    rsim_end(rsim_of(r), op, fd, -EOPNOTSUPP,
+             0); // for descriptors of libraries, which a simulation does not have
 }
 
 static void in_set(struct reactor *r, struct op *op, int fd)
@@ -161,7 +166,8 @@ static void rsim_send(struct reactor *r, struct op *op, int fd, const void *p, s
     k->send_n = n;
 }
 
-static void rsim_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr, socklen_t addr_len)
+static void rsim_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr,
+                         socklen_t addr_len)
 {
     struct reactor_sim *rs = rsim_of(r);
     struct sim *s = rs->sim;
@@ -172,9 +178,12 @@ static void rsim_connect(struct reactor *r, struct op *op, int fd, const struct 
     k->state = SOCKET_CONNECTING;
     k->ready_ns = s->cut ? UINT64_MAX : s->now_ns + 2 * sim_latency_ns(s);
     struct sim_socket *listener = s->cut ? NULL : listener_find(s, &k->remote);
-    k->connect_res = listener == NULL || sim_happens(s, s->options.refuse_per_million) ? -ECONNREFUSED : 0;
+    k->connect_res = listener == NULL || sim_happens(s, s->options.refuse_per_million)
+                         ? -ECONNREFUSED
+                         : 0;
     if (k->connect_res != 0) return;
-    if (listener->backlog_count >= listener->backlog_size) { // the kernel drops the SYN: the client waits
+    if (listener->backlog_count >=
+        listener->backlog_size) { // the kernel drops the SYN: the client waits
         k->ready_ns = UINT64_MAX;
         return;
     }
@@ -208,7 +217,7 @@ static void socket_free(struct sim_socket *k)
         if (!k->shut) deliver(k->peer, k->pending > 0 ? SEGMENT_RESET : SEGMENT_FIN, NULL, 0);
         k->peer->peer = NULL;
     }
-    LIST_EACH(it, &k->segments) segment_free(k, LIST_OWNER(it, struct segment, node));
+    LIST_EACH (it, &k->segments) segment_free(k, LIST_OWNER(it, struct segment, node));
     list_remove(&k->backlog);
     s->sockets[k->fd - SIM_FD_FIRST] = NULL;
     s->sockets_open--;
@@ -220,7 +229,7 @@ static void rsim_close(struct reactor *r, int fd)
     struct sim_socket *k = socket_at(rsim_of(r), fd);
     CHECK(k->in == NULL && k->out == NULL);
     if (k->state == SOCKET_LISTENING) {
-        LIST_EACH(it, &k->backlog) { // never accepted: the kernel resets them
+        LIST_EACH (it, &k->backlog) { // never accepted: the kernel resets them
             struct sim_socket *end = LIST_OWNER(it, struct sim_socket, backlog);
             if (end->peer != NULL) deliver(end->peer, SEGMENT_RESET, NULL, 0);
             end->shut = true;
@@ -234,12 +243,14 @@ static int rsim_socket(struct reactor *r, int family)
 {
     struct reactor_sim *rs = rsim_of(r);
     struct sim_socket *k = socket_make(rs, family);
-    if (family == AF_INET) ((struct sockaddr_in *)&k->local)->sin_addr.s_addr = htonl(0x0a4d0000u + rs->number);
+    if (family == AF_INET)
+        ((struct sockaddr_in *)&k->local)->sin_addr.s_addr = htonl(0x0a4d0000u + rs->number);
     port_set(&k->local, rs->sim->port_next++);
     return k->fd;
 }
 
-static int rsim_listen(struct reactor *r, const struct sockaddr *addr, socklen_t addr_len, int backlog)
+static int rsim_listen(struct reactor *r, const struct sockaddr *addr, socklen_t addr_len,
+                       int backlog)
 {
     struct reactor_sim *rs = rsim_of(r);
     struct sim_socket *k = socket_make(rs, addr->sa_family);
@@ -276,7 +287,7 @@ static int rsim_shutdown(struct reactor *r, int fd)
 
 static void accept_step(struct reactor_sim *r, struct sim_socket *k)
 {
-    LIST_EACH(it, &k->backlog) {
+    LIST_EACH (it, &k->backlog) {
         struct sim_socket *end = LIST_OWNER(it, struct sim_socket, backlog);
         if (end->ready_ns > r->sim->now_ns) continue;
         list_remove(&end->backlog);
@@ -344,7 +355,9 @@ static void send_step(struct reactor_sim *r, struct sim_socket *k)
         deliver(k, SEGMENT_RESET, NULL, 0);
     } else {
         for (size_t sent = 0; sent < n;) {
-            size_t most = s->options.segment_max == 0 ? n : 1 + (size_t)sim_below(s, s->options.segment_max);
+            size_t most = s->options.segment_max == 0
+                              ? n
+                              : 1 + (size_t)sim_below(s, s->options.segment_max);
             size_t part = n - sent < most ? n - sent : most;
             deliver(k->peer, SEGMENT_DATA, (const uint8_t *)k->send_p + sent, part);
             sent += part;
@@ -362,8 +375,10 @@ static void rsim_wait(struct reactor *r, unsigned wait_ms)
         if (k == NULL || k->owner != rs) continue;
         if (k->in != NULL && k->state == SOCKET_LISTENING) accept_step(rs, k);
         if (k->in != NULL && k->state == SOCKET_OPEN) recv_step(rs, k);
-        if (k->out != NULL && k->state == SOCKET_CONNECTING) connect_step(rs, k);
-        else if (k->out != NULL && k->state == SOCKET_OPEN) send_step(rs, k);
+        if (k->out != NULL && k->state == SOCKET_CONNECTING)
+            connect_step(rs, k);
+        else if (k->out != NULL && k->state == SOCKET_OPEN)
+            send_step(rs, k);
     }
 }
 
@@ -375,7 +390,8 @@ uint64_t sim_next_ns(const struct sim *s)
         if (k == NULL) continue;
         uint64_t at = UINT64_MAX;
         if (k->state == SOCKET_CONNECTING) at = k->ready_ns;
-        if (k->state == SOCKET_OPEN && !list_empty(&k->backlog)) at = k->ready_ns; // waits to be accepted
+        if (k->state == SOCKET_OPEN && !list_empty(&k->backlog))
+            at = k->ready_ns; // waits to be accepted
         if (at > s->now_ns && at < next) next = at;
         if (list_empty(&k->segments)) continue;
         at = LIST_OWNER(k->segments.next, struct segment, node)->at_ns;
@@ -389,13 +405,17 @@ static struct slice rsim_buffer(struct reactor *r, unsigned number, size_t n)
     return reactor_buffers_slice(&rsim_of(r)->buffers, number, n);
 }
 
-static void rsim_buffer_return(struct reactor *r, unsigned number) { reactor_buffers_put(&rsim_of(r)->buffers, number); }
+static void rsim_buffer_return(struct reactor *r, unsigned number)
+{
+    reactor_buffers_put(&rsim_of(r)->buffers, number);
+}
 
 static void rsim_free(struct reactor *r)
 {
     struct reactor_sim *rs = rsim_of(r);
     for (size_t i = 0; i < rs->sim->sockets_size; i++)
-        if (rs->sim->sockets[i] != NULL && rs->sim->sockets[i]->owner == rs) socket_free(rs->sim->sockets[i]);
+        if (rs->sim->sockets[i] != NULL && rs->sim->sockets[i]->owner == rs)
+            socket_free(rs->sim->sockets[i]);
     rs->sim->reactors--;
     reactor_buffers_fini(&rs->buffers);
     reactor_base_fini(r);
@@ -403,17 +423,31 @@ static void rsim_free(struct reactor *r)
 }
 
 static const struct reactor_ops sim_ops = {
-    .name = "simulated", .poll = rsim_poll, .accept = in_set, .recv = in_set, .buffer = rsim_buffer,
-    .buffer_return = rsim_buffer_return, .send = rsim_send, .connect = rsim_connect, .cancel = rsim_cancel, .close = rsim_close,
-    .socket = rsim_socket, .listen = rsim_listen, .local = rsim_local, .peer = rsim_peer, .shutdown = rsim_shutdown,
-    .wait = rsim_wait, .free = rsim_free,
+    .name = "simulated",
+    .poll = rsim_poll,
+    .accept = in_set,
+    .recv = in_set,
+    .buffer = rsim_buffer,
+    .buffer_return = rsim_buffer_return,
+    .send = rsim_send,
+    .connect = rsim_connect,
+    .cancel = rsim_cancel,
+    .close = rsim_close,
+    .socket = rsim_socket,
+    .listen = rsim_listen,
+    .local = rsim_local,
+    .peer = rsim_peer,
+    .shutdown = rsim_shutdown,
+    .wait = rsim_wait,
+    .free = rsim_free,
 };
 
 struct err reactor_sim_new(struct reactor **out, struct sim *sim)
 {
     struct reactor_sim *r = calloc(1, sizeof *r);
     if (r == NULL) return ERR(NO_SPACE);
-    if (failed(reactor_base_init(&r->base, &sim_ops)) || failed(reactor_buffers_init(&r->buffers))) {
+    if (failed(reactor_base_init(&r->base, &sim_ops)) ||
+        failed(reactor_buffers_init(&r->buffers))) {
         reactor_base_fini(&r->base);
         free(r);
         return ERR(NO_SPACE);

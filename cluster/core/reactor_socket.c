@@ -1,4 +1,5 @@
-// The socket calls of reactor.h for back ends with real sockets, and the receive buffers that a back end hands out itself.
+// The socket calls of reactor.h for back ends with real sockets, and the receive buffers that a
+// back end hands out itself.
 #include "cluster/core/internal.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@ int socket_new(struct reactor *r, int family)
     (void)r;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
-    if (family != AF_UNIX) (void)option_on(fd, IPPROTO_TCP, TCP_NODELAY); // only latency is lost without it
+    if (family != AF_UNIX)
+        (void)option_on(fd, IPPROTO_TCP, TCP_NODELAY); // only latency is lost without it
     return fd;
 }
 
@@ -73,9 +75,11 @@ int socket_shutdown(struct reactor *r, int fd)
 
 struct err reactor_buffers_init(struct reactor_buffers *b)
 {
-    *b = (struct reactor_buffers){.memory = malloc((size_t)REACTOR_BUFFER_SIZE * REACTOR_BUFFER_COUNT)};
+    *b = (struct reactor_buffers){
+        .memory = malloc((size_t)REACTOR_BUFFER_SIZE * REACTOR_BUFFER_COUNT)};
     if (b->memory == NULL) return ERR(NO_SPACE);
-    for (unsigned i = 0; i < REACTOR_BUFFER_COUNT; i++) b->free[b->free_count++] = (uint16_t)(REACTOR_BUFFER_COUNT - 1 - i);
+    for (unsigned i = 0; i < REACTOR_BUFFER_COUNT; i++)
+        b->free[b->free_count++] = (uint16_t)(REACTOR_BUFFER_COUNT - 1 - i);
     return OK;
 }
 
@@ -87,7 +91,9 @@ void reactor_buffers_fini(struct reactor_buffers *b)
 
 uint8_t *reactor_buffers_peek(const struct reactor_buffers *b)
 {
-    return b->free_count == 0 ? NULL : b->memory + (size_t)b->free[b->free_count - 1] * REACTOR_BUFFER_SIZE;
+    return b->free_count == 0
+               ? NULL
+               : b->memory + (size_t)b->free[b->free_count - 1] * REACTOR_BUFFER_SIZE;
 }
 
 unsigned reactor_buffers_take(struct reactor_buffers *b)

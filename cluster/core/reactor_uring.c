@@ -1,6 +1,8 @@
-// The io_uring back end: one ring per shard, SINGLE_ISSUER and DEFER_TASKRUN (completions are made only while we ask for them),
-// multishot accept and recv, one ring of provided buffers, ordinary descriptors. One io_uring_enter per turn submits, waits and
-// gathers. The ring is restricted before it is enabled to the operations below, so that a stray or forged entry can do nothing else.
+// The io_uring back end: one ring per shard, SINGLE_ISSUER and DEFER_TASKRUN (completions are made
+// only while we ask for them), multishot accept and recv, one ring of provided buffers, ordinary
+// descriptors. One io_uring_enter per turn submits, waits and gathers. The ring is restricted
+// before it is enabled to the operations below, so that a stray or forged entry can do nothing
+// else.
 #include "cluster/core/internal.h"
 
 #include <errno.h>
@@ -10,9 +12,9 @@
 #include <unistd.h>
 
 enum {
-    SQ_ENTRIES = 512,   // submissions of one turn; a fuller turn costs a second system call
-    CQ_ENTRIES = 4096,  // completions that fit before the kernel keeps them aside
-    GATHER_MAX = 1024,  // completions run per turn
+    SQ_ENTRIES = 512,  // submissions of one turn; a fuller turn costs a second system call
+    CQ_ENTRIES = 4096, // completions that fit before the kernel keeps them aside
+    GATHER_MAX = 1024, // completions run per turn
     BUFFER_GROUP = 0,
 };
 
@@ -23,11 +25,12 @@ struct reactor_uring {
     uint8_t *memory;
     uint64_t out[REACTOR_BUFFER_COUNT / 64]; // bit per buffer that a completion handed to us
     bool more;                               // the last gathering left completions in the ring
-    struct list connects;                    // struct connecting: addresses that the kernel may still read
+    struct list connects; // struct connecting: addresses that the kernel may still read
     struct list connects_free;
 };
 
-// struct connecting wraps a connect: the kernel reads the address when it takes the submission, the caller's may be gone by then.
+// struct connecting wraps a connect: the kernel reads the address when it takes the submission, the
+// caller's may be gone by then.
 struct connecting {
     struct op op;
     struct list node;
@@ -91,10 +94,12 @@ static void connecting_done(struct op *op, int32_t res, uint32_t flags)
 static struct connecting *connecting_get(struct reactor_uring *u)
 {
     struct list *node = list_pop_front(&u->connects_free);
-    return node != NULL ? LIST_OWNER(node, struct connecting, node) : calloc(1, sizeof(struct connecting));
+    return node != NULL ? LIST_OWNER(node, struct connecting, node)
+                        : calloc(1, sizeof(struct connecting));
 }
 
-static void uring_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr, socklen_t addr_len)
+static void uring_connect(struct reactor *r, struct op *op, int fd, const struct sockaddr *addr,
+                          socklen_t addr_len)
 {
     struct reactor_uring *u = uring_of(r);
     struct connecting *c = connecting_get(u);
@@ -114,8 +119,9 @@ static void uring_connect(struct reactor *r, struct op *op, int fd, const struct
 static void uring_cancel(struct reactor *r, struct op *op)
 {
     struct reactor_uring *u = uring_of(r);
-    LIST_EACH(it, &u->connects) // few at a time
-        if (LIST_OWNER(it, struct connecting, node)->owner == op) op = &LIST_OWNER(it, struct connecting, node)->op;
+    LIST_EACH (it, &u->connects) // few at a time
+        if (LIST_OWNER(it, struct connecting, node)->owner == op)
+            op = &LIST_OWNER(it, struct connecting, node)->op;
     struct io_uring_sqe *sqe = sqe_get(u);
     io_uring_prep_cancel(sqe, op, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -131,7 +137,8 @@ static struct slice uring_buffer(struct reactor *r, unsigned number, size_t n)
 
 static void buffer_give(struct reactor_uring *u, unsigned number)
 {
-    io_uring_buf_ring_add(u->buffers, u->memory + (size_t)number * REACTOR_BUFFER_SIZE, REACTOR_BUFFER_SIZE, (unsigned short)number,
+    io_uring_buf_ring_add(u->buffers, u->memory + (size_t)number * REACTOR_BUFFER_SIZE,
+                          REACTOR_BUFFER_SIZE, (unsigned short)number,
                           io_uring_buf_ring_mask(REACTOR_BUFFER_COUNT), 0);
     io_uring_buf_ring_advance(u->buffers, 1);
 }
@@ -150,7 +157,8 @@ static void uring_close(struct reactor *r, int fd)
     close(fd);
 }
 
-// gather_one turns a CQE into a completion. A buffer that comes with nothing in it goes back at once.
+// gather_one turns a CQE into a completion. A buffer that comes with nothing in it goes back at
+// once.
 static void gather_one(struct reactor_uring *u, const struct io_uring_cqe *cqe)
 {
     struct op *op = io_uring_cqe_get_data(cqe);
@@ -192,11 +200,13 @@ static void uring_wait(struct reactor *r, unsigned wait_ms)
     if (wait_ms == 0 || u->more) {
         res = io_uring_submit_and_get_events(&u->ring);
     } else {
-        struct __kernel_timespec t = {.tv_sec = wait_ms / 1000, .tv_nsec = (long long)(wait_ms % 1000) * 1000000};
+        struct __kernel_timespec t = {.tv_sec = wait_ms / 1000,
+                                      .tv_nsec = (long long)(wait_ms % 1000) * 1000000};
         struct io_uring_cqe *first;
         res = io_uring_submit_and_wait_timeout(&u->ring, &first, 1, &t, NULL);
     }
-    // EBUSY and EAGAIN: the kernel wants completions taken before it takes more; what was not submitted stays queued.
+    // EBUSY and EAGAIN: the kernel wants completions taken before it takes more; what was not
+    // submitted stays queued.
     CHECK(res >= 0 || res == -ETIME || res == -EINTR || res == -EBUSY || res == -EAGAIN);
     gather(u);
 }
@@ -207,8 +217,10 @@ static void uring_free(struct reactor *r)
     io_uring_queue_exit(&u->ring);
     if (u->buffers != NULL) munmap(u->buffers, REACTOR_BUFFER_COUNT * sizeof(struct io_uring_buf));
     free(u->memory);
-    while (!list_empty(&u->connects)) free(LIST_OWNER(list_pop_front(&u->connects), struct connecting, node));
-    while (!list_empty(&u->connects_free)) free(LIST_OWNER(list_pop_front(&u->connects_free), struct connecting, node));
+    while (!list_empty(&u->connects))
+        free(LIST_OWNER(list_pop_front(&u->connects), struct connecting, node));
+    while (!list_empty(&u->connects_free))
+        free(LIST_OWNER(list_pop_front(&u->connects_free), struct connecting, node));
     reactor_base_fini(r);
     free(u);
 }
@@ -220,7 +232,8 @@ static int buffers_register(struct reactor_uring *u)
     void *p = mmap(NULL, ring_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED || u->memory == NULL) return -ENOMEM;
     u->buffers = p;
-    struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)p, .ring_entries = REACTOR_BUFFER_COUNT, .bgid = BUFFER_GROUP};
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uintptr_t)p, .ring_entries = REACTOR_BUFFER_COUNT, .bgid = BUFFER_GROUP};
     int res = io_uring_register_buf_ring(&u->ring, &reg, 0);
     if (res != 0) return res;
     io_uring_buf_ring_init(u->buffers);
@@ -230,8 +243,9 @@ static int buffers_register(struct reactor_uring *u)
 
 static int restrict_and_enable(struct reactor_uring *u)
 {
-    static const uint8_t allowed[] = {IORING_OP_POLL_ADD, IORING_OP_ACCEPT, IORING_OP_RECV, IORING_OP_SEND, IORING_OP_CONNECT,
-                                      IORING_OP_ASYNC_CANCEL};
+    static const uint8_t allowed[] = {IORING_OP_POLL_ADD, IORING_OP_ACCEPT,
+                                      IORING_OP_RECV,     IORING_OP_SEND,
+                                      IORING_OP_CONNECT,  IORING_OP_ASYNC_CANCEL};
     enum { OP_COUNT = sizeof allowed };
     struct io_uring_restriction rows[OP_COUNT + 2] = {0};
     for (unsigned i = 0; i < OP_COUNT; i++) {
@@ -247,10 +261,23 @@ static int restrict_and_enable(struct reactor_uring *u)
 }
 
 static const struct reactor_ops uring_ops = {
-    .name = "io_uring", .poll = uring_poll, .accept = uring_accept, .recv = uring_recv, .buffer = uring_buffer,
-    .buffer_return = uring_buffer_return, .send = uring_send, .connect = uring_connect, .cancel = uring_cancel, .close = uring_close,
-    .socket = socket_new, .listen = socket_listen, .local = socket_local, .peer = socket_peer, .shutdown = socket_shutdown,
-    .wait = uring_wait, .free = uring_free,
+    .name = "io_uring",
+    .poll = uring_poll,
+    .accept = uring_accept,
+    .recv = uring_recv,
+    .buffer = uring_buffer,
+    .buffer_return = uring_buffer_return,
+    .send = uring_send,
+    .connect = uring_connect,
+    .cancel = uring_cancel,
+    .close = uring_close,
+    .socket = socket_new,
+    .listen = socket_listen,
+    .local = socket_local,
+    .peer = socket_peer,
+    .shutdown = socket_shutdown,
+    .wait = uring_wait,
+    .free = uring_free,
 };
 
 int reactor_uring_new(struct reactor **out, const char **step)
@@ -264,8 +291,8 @@ int reactor_uring_new(struct reactor **out, const char **step)
     list_init(&u->connects);
     list_init(&u->connects_free);
     struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
+                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
         .cq_entries = CQ_ENTRIES,
     };
     *step = "io_uring_setup";
@@ -277,7 +304,9 @@ int reactor_uring_new(struct reactor **out, const char **step)
     }
     *step = "io_uring_register";
     res = buffers_register(u);
-    if (res == 0) (void)io_uring_register_ring_fd(&u->ring); // saves a look-up per system call; all works without
+    if (res == 0)
+        (void)io_uring_register_ring_fd(
+            &u->ring); // saves a look-up per system call; all works without
     if (res == 0) res = restrict_and_enable(u);
     if (res == 0) {
         *step = "io_uring_enter";

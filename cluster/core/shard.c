@@ -88,7 +88,8 @@ struct err shard_new(struct shard **out, const struct shard_options *options, un
     struct err e = reactor_new(&s->reactor, s->note, options->io, options->sim);
     if (!failed(e)) e = wake_open(s);
     if (failed(e)) {
-        if (options->io == SHARD_IO_URING && s->note[0] != '\0') LOG(options->log, &EVENT_RING_REFUSED, s->note);
+        if (options->io == SHARD_IO_URING && s->note[0] != '\0')
+            LOG(options->log, &EVENT_RING_REFUSED, s->note);
         reactor_free(s->reactor);
         free(s);
         return e;
@@ -142,12 +143,14 @@ static size_t hooks_run(struct shard *s)
     return count;
 }
 
-// wait_bound is how long this turn may wait: not past the next timer, not at all when something is there already.
+// wait_bound is how long this turn may wait: not past the next timer, not at all when something is
+// there already.
 static unsigned wait_bound(struct shard *s, unsigned wait_ms)
 {
     if (wait_ms == 0 || !list_empty(&s->hooks)) return 0;
     uint64_t next = timer_wheel_next(&s->timers);
-    uint64_t now = (s->options.sim != NULL ? sim_now_ns(s->options.sim) : clock_monotonic_ns()) / 1000000;
+    uint64_t now = (s->options.sim != NULL ? sim_now_ns(s->options.sim) : clock_monotonic_ns()) /
+                   1000000;
     if (next <= now) return 0;
     return next - now < wait_ms ? (unsigned)(next - now) : wait_ms;
 }
@@ -204,8 +207,10 @@ const char *shard_io_note(const struct shard *s) { return s->note; }
 void shard_random(struct shard *s, void *out, size_t n)
 {
     OWNED(s, shard_magic);
-    if (s->options.sim != NULL) sim_random(s->options.sim, out, n);
-    else CHECK(RAND_bytes(out, n) == 1);
+    if (s->options.sim != NULL)
+        sim_random(s->options.sim, out, n);
+    else
+        CHECK(RAND_bytes(out, n) == 1);
 }
 
 void *shard_slot_get(const struct shard *s, enum shard_slot slot) { return s->slots[slot]; }

@@ -33,11 +33,11 @@ struct shards {
 
     pthread_mutex_t lock; // protects what follows
     pthread_cond_t changed;
-    unsigned made;       // shards that exist, or never will
-    unsigned ready;      // starts that have run
-    unsigned left;       // threads that have come to each of the two points of leaving
-    bool making_failed;  // set before the last of `made` is counted, so that all threads agree
-    bool start_failed;   // likewise for `ready`
+    unsigned made;      // shards that exist, or never will
+    unsigned ready;     // starts that have run
+    unsigned left;      // threads that have come to each of the two points of leaving
+    bool making_failed; // set before the last of `made` is counted, so that all threads agree
+    bool start_failed;  // likewise for `ready`
     bool joining;
     void (*stop)(struct shard *shard, void *ctx);
     void *stop_ctx;
@@ -56,7 +56,9 @@ struct call_message {
 static void pin(const struct shards *s, unsigned index)
 {
     cpu_set_t allowed, one;
-    if (!s->options.pin || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) == 0) return;
+    if (!s->options.pin || sched_getaffinity(0, sizeof allowed, &allowed) != 0 ||
+        CPU_COUNT(&allowed) == 0)
+        return;
     unsigned nth = index % (unsigned)CPU_COUNT(&allowed);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &allowed) || nth-- != 0) continue;
@@ -89,8 +91,10 @@ static void flag_set(struct shards *s, bool *flag)
 static bool thread_make(struct shards *s, struct shard_thread *t)
 {
     t->result = shard_new(&t->shard, &s->options, t->index);
-    if (failed(t->result)) flag_set(s, &s->making_failed);
-    else shard_group_set(t->shard, (struct shard_group){s->members, s->count});
+    if (failed(t->result))
+        flag_set(s, &s->making_failed);
+    else
+        shard_group_set(t->shard, (struct shard_group){s->members, s->count});
     s->members[t->index] = t->shard;
     meet(s, &s->made, s->count);
     return !s->making_failed;
@@ -121,7 +125,8 @@ static void *thread_main(void *arg)
     struct shard_thread *t = arg;
     struct shards *s = t->shards;
     char name[THREAD_NAME_SIZE];
-    snprintf(name, sizeof name, "%.10s-%u", s->options.name == NULL ? "shard" : s->options.name, t->index);
+    snprintf(name, sizeof name, "%.10s-%u", s->options.name == NULL ? "shard" : s->options.name,
+             t->index);
     pthread_setname_np(pthread_self(), name);
     pin(s, t->index);
     bool going = thread_make(s, t) && thread_start(s, t);
@@ -164,7 +169,8 @@ static struct err shards_new(struct shards **out, const struct shard_options *op
     return OK;
 }
 
-// threads_create makes the threads with every signal blocked. Those that cannot be made are counted in at every meeting point.
+// threads_create makes the threads with every signal blocked. Those that cannot be made are counted
+// in at every meeting point.
 static struct err threads_create(struct shards *s)
 {
     sigset_t all, before;
@@ -174,7 +180,8 @@ static struct err threads_create(struct shards *s)
     for (unsigned i = 0; i < s->count; i++) {
         s->threads[i].shards = s;
         s->threads[i].index = i;
-        s->threads[i].exists = missing == 0 && pthread_create(&s->threads[i].thread, NULL, thread_main, &s->threads[i]) == 0;
+        s->threads[i].exists = missing == 0 && pthread_create(&s->threads[i].thread, NULL,
+                                                              thread_main, &s->threads[i]) == 0;
         if (!s->threads[i].exists) missing++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -191,7 +198,8 @@ static struct err threads_create(struct shards *s)
 static void started_wait(struct shards *s)
 {
     pthread_mutex_lock(&s->lock);
-    while (s->made < s->count || (!s->making_failed && s->ready < s->count)) pthread_cond_wait(&s->changed, &s->lock);
+    while (s->made < s->count || (!s->making_failed && s->ready < s->count))
+        pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -199,15 +207,18 @@ static void started_wait(struct shards *s)
 static void started_say(const struct shards *s)
 {
     const char *note = shard_io_note(s->members[0]);
-    if (note[0] != '\0') LOG(s->options.log, &EVENT_RING_REFUSED, note, LOG_STR("io", shards_io_name(s)));
+    if (note[0] != '\0')
+        LOG(s->options.log, &EVENT_RING_REFUSED, note, LOG_STR("io", shards_io_name(s)));
     if (clock_offset_s() != 0)
-        LOG(s->options.log, &EVENT_CLOCK_SHIFTED, "the wall clock is shifted by CERTMILL_TEST_CLOCK_OFFSET_S: for tests only",
+        LOG(s->options.log, &EVENT_CLOCK_SHIFTED,
+            "the wall clock is shifted by CERTMILL_TEST_CLOCK_OFFSET_S: for tests only",
             LOG_INT("offset_s", clock_offset_s()));
-    LOG(s->options.log, &EVENT_SHARDS_STARTED, NULL, LOG_INT("shards", s->count), LOG_STR("io", shards_io_name(s)));
+    LOG(s->options.log, &EVENT_SHARDS_STARTED, NULL, LOG_INT("shards", s->count),
+        LOG_STR("io", shards_io_name(s)));
 }
 
-struct err shards_start(struct shards **out, const struct shard_options *options, struct err (*start)(struct shard *shard, void *ctx),
-                        void *ctx)
+struct err shards_start(struct shards **out, const struct shard_options *options,
+                        struct err (*start)(struct shard *shard, void *ctx), void *ctx)
 {
     CHECK(options->io != SHARD_IO_SIM); // simulated shards share one thread and one clock
     struct shards *s;

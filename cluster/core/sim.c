@@ -36,7 +36,9 @@ void sim_free(struct sim *s)
 uint64_t sim_draw(struct sim *s)
 {
     unsigned __int128 state = (unsigned __int128)s->random[1] << 64 | s->random[0];
-    state = state * (((unsigned __int128)UINT64_C(0x2360ed051fc65da4) << 64) | UINT64_C(0x4385df649fccf645)) + 0x9e3779b97f4a7c15u;
+    state = state * (((unsigned __int128)UINT64_C(0x2360ed051fc65da4) << 64) |
+                     UINT64_C(0x4385df649fccf645)) +
+            0x9e3779b97f4a7c15u;
     s->random[0] = (uint64_t)state;
     s->random[1] = (uint64_t)(state >> 64);
     uint64_t x = s->random[1] ^ s->random[0] >> 29;
@@ -46,7 +48,10 @@ uint64_t sim_draw(struct sim *s)
 
 uint64_t sim_below(struct sim *s, uint64_t n) { return n == 0 ? 0 : sim_draw(s) % n; }
 
-bool sim_happens(struct sim *s, unsigned per_million) { return per_million > 0 && sim_below(s, 1000000) < per_million; }
+bool sim_happens(struct sim *s, unsigned per_million)
+{
+    return per_million > 0 && sim_below(s, 1000000) < per_million;
+}
 
 uint64_t sim_latency_ns(struct sim *s)
 {
@@ -67,7 +72,10 @@ void sim_random(struct sim *s, void *out, size_t n)
 }
 
 uint64_t sim_now_ns(const struct sim *s) { return s->now_ns; }
-int64_t sim_wall_us(const struct sim *s) { return s->options.wall_us + (int64_t)((s->now_ns - UINT64_C(1000000000)) / 1000); }
+int64_t sim_wall_us(const struct sim *s)
+{
+    return s->options.wall_us + (int64_t)((s->now_ns - UINT64_C(1000000000)) / 1000);
+}
 void sim_advance(struct sim *s, uint64_t ns) { s->now_ns += ns; }
 void sim_cut(struct sim *s, bool cut) { s->cut = cut; }
 uint64_t sim_trace(const struct sim *s) { return s->trace; }
@@ -94,7 +102,9 @@ void sim_run(struct sim *s, struct shard *const *shards, size_t count, uint64_t 
             if (timer < next) next = timer;
         }
         if (next > end) break;
-        if (next <= s->now_ns) next = s->now_ns + 1000; // a wheel's lower bound that was not one: the clock still moves
+        if (next <= s->now_ns)
+            next = s->now_ns +
+                   1000; // a wheel's lower bound that was not one: the clock still moves
         s->now_ns = next;
     }
     s->now_ns = end;

@@ -1,4 +1,5 @@
-// sim_internal: the world that sim.c (clock, generator, running) and reactor_sim.c (sockets and their operations) share.
+// sim_internal: the world that sim.c (clock, generator, running) and reactor_sim.c (sockets and
+// their operations) share.
 #pragma once
 #include "cluster/core/internal.h"
 #include "cluster/core/sim.h"

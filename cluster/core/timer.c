@@ -19,9 +19,11 @@ struct timer_place timer_wheel_place(uint64_t now_ms, uint64_t due_ms)
     unsigned highest_bit = 63 - (unsigned)__builtin_clzll((now_ms ^ due_ms) | 1);
     unsigned level = highest_bit / TIMER_SLOT_BITS;
     if (level >= TIMER_LEVELS) {
-        // Beyond the reach: wait in the last slot of this round, or in the first of the next. Neither begins after due_ms.
+        // Beyond the reach: wait in the last slot of this round, or in the first of the next.
+        // Neither begins after due_ms.
         level = TIMER_LEVELS - 1;
-        return (struct timer_place){level, digit(now_ms, level) == TIMER_SLOTS - 1 ? 0 : TIMER_SLOTS - 1};
+        return (struct timer_place){level,
+                                    digit(now_ms, level) == TIMER_SLOTS - 1 ? 0 : TIMER_SLOTS - 1};
     }
     return (struct timer_place){level, digit(due_ms, level)};
 }
@@ -35,15 +37,21 @@ void timer_wheel_set(struct timer_wheel *w, struct timer *t, uint64_t due_ms)
     w->occupied[at.level] |= UINT64_C(1) << at.slot;
 }
 
-bool timer_pending(const struct timer *t) { return t->node.next != NULL && t->node.next != &t->node; }
+bool timer_pending(const struct timer *t)
+{
+    return t->node.next != NULL && t->node.next != &t->node;
+}
 
 void timer_cancel(struct timer *t)
 {
-    if (timer_pending(t)) list_remove(&t->node);
-    else list_init(&t->node);
+    if (timer_pending(t))
+        list_remove(&t->node);
+    else
+        list_init(&t->node);
 }
 
-// slot_start is when slot `slot` of `level` begins next, seen from now: at or after the present tick.
+// slot_start is when slot `slot` of `level` begins next, seen from now: at or after the present
+// tick.
 static uint64_t slot_start(uint64_t now_ms, unsigned level, unsigned slot)
 {
     unsigned shift = level * TIMER_SLOT_BITS;
@@ -57,9 +65,11 @@ uint64_t timer_wheel_next(const struct timer_wheel *w)
     uint64_t next = UINT64_MAX;
     for (unsigned level = 0; level < TIMER_LEVELS; level++) {
         if (w->occupied[level] == 0) continue;
-        // Rotated so that bit 0 is the slot after the present one: its lowest set bit is the first to come.
+        // Rotated so that bit 0 is the slot after the present one: its lowest set bit is the first
+        // to come.
         unsigned from = (digit(w->now_ms, level) + 1) % TIMER_SLOTS;
-        uint64_t bits = w->occupied[level] >> from | (from == 0 ? 0 : w->occupied[level] << (TIMER_SLOTS - from));
+        uint64_t bits = w->occupied[level] >> from |
+                        (from == 0 ? 0 : w->occupied[level] << (TIMER_SLOTS - from));
         unsigned slot = (from + (unsigned)__builtin_ctzll(bits)) % TIMER_SLOTS;
         uint64_t start = slot_start(w->now_ms, level, slot);
         if (start < next) next = start;
@@ -78,7 +88,8 @@ static void slot_take(struct timer_wheel *w, struct list *out, unsigned level, u
     list_remove(head);
 }
 
-// tick_enter: every level whose digit has just changed hands its slot down; level 0 holds what is due at exactly this tick.
+// tick_enter: every level whose digit has just changed hands its slot down; level 0 holds what is
+// due at exactly this tick.
 static size_t tick_enter(struct timer_wheel *w)
 {
     struct list due;

@@ -60,7 +60,8 @@ void *arena_alloc(struct arena *a, size_t n)
     if (n > a->ceiling) return NULL;
     size_t need = (n + align - 1) & ~(align - 1);
     if (need > a->ceiling - a->used) return NULL;
-    if ((a->head == NULL || need > a->head->size - a->head->used) && !chunk_add(a, need)) return NULL;
+    if ((a->head == NULL || need > a->head->size - a->head->used) && !chunk_add(a, need))
+        return NULL;
     void *p = a->head->data + a->head->used;
     a->head->used += need;
     a->used += need;

@@ -32,7 +32,8 @@ static void move_to_front(struct buf *b)
     b->head = 0;
 }
 
-// grow makes the allocation at least `need` bytes. The old one is wiped: a buf may hold key material.
+// grow makes the allocation at least `need` bytes. The old one is wiped: a buf may hold key
+// material.
 static bool grow(struct buf *b, size_t need)
 {
     size_t size = b->size < SIZE_MIN ? SIZE_MIN : b->size;
@@ -53,8 +54,10 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 {
     if (n > b->ceiling || buf_len(b) > b->ceiling - n) return NULL;
     if (b->p != NULL && n <= b->size - b->tail) return b->p + b->tail;
-    if (b->p != NULL && buf_len(b) + n <= b->size) move_to_front(b);
-    else if (!grow(b, buf_len(b) + n)) return NULL;
+    if (b->p != NULL && buf_len(b) + n <= b->size)
+        move_to_front(b);
+    else if (!grow(b, buf_len(b) + n))
+        return NULL;
     return b->p + b->tail;
 }
 

@@ -20,8 +20,8 @@ uint64_t id_unix_ms(const struct id *id)
 
 unsigned id_region(const struct id *id) { return id->b[6] >> 2; }
 
-// The text form is base64url, written out here because proto/base knows no other folder: 128 bits and 4 zero bits are 22
-// characters of 6 bits.
+// The text form is base64url, written out here because proto/base knows no other folder: 128 bits
+// and 4 zero bits are 22 characters of 6 bits.
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static int value_of(uint8_t c)

@@ -33,7 +33,8 @@ static uint64_t hash_of(const struct map *m, const void *key)
     return SIPHASH_24(m->seed, key, m->key_len);
 }
 
-// slot_of is the slot that holds `key`, or the free one where it would go. There always is a free one.
+// slot_of is the slot that holds `key`, or the free one where it would go. There always is a free
+// one.
 static size_t slot_of(const struct map *m, uint64_t hash, const void *key)
 {
     size_t i = (size_t)hash & m->mask;
@@ -65,7 +66,8 @@ struct err map_put(struct map *m, const void *key, void *value)
     return OK;
 }
 
-// close_gap moves later entries of the same run into the free slot, so that no entry is cut off from its home slot.
+// close_gap moves later entries of the same run into the free slot, so that no entry is cut off
+// from its home slot.
 static void close_gap(struct map *m, size_t gap)
 {
     for (size_t i = (gap + 1) & m->mask; m->slots[i].value != NULL; i = (i + 1) & m->mask) {

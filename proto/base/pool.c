@@ -42,7 +42,8 @@ void pool_put(struct pool *p, void *object)
 {
     if (object == NULL) return;
     uint8_t *at = object;
-    CHECK(at >= p->memory && at < p->memory + p->count * p->object_size && (size_t)(at - p->memory) % p->object_size == 0);
+    CHECK(at >= p->memory && at < p->memory + p->count * p->object_size &&
+          (size_t)(at - p->memory) % p->object_size == 0);
     CHECK(p->used > 0);
     p->used--;
     memcpy(object, &p->free_list, sizeof p->free_list);

@@ -1,4 +1,5 @@
-// pool: objects of one size, all allocated at init, handed out and taken back by one thread. Full is an answer, not a crash.
+// pool: objects of one size, all allocated at init, handed out and taken back by one thread. Full
+// is an answer, not a crash.
 #pragma once
 #include "proto/base/err.h"
 

@@ -1,5 +1,5 @@
-// slice: bytes that somebody else owns, as pointer and length. It never frees and may be empty with any pointer.
-// Pure functions; any thread.
+// slice: bytes that somebody else owns, as pointer and length. It never frees and may be empty with
+// any pointer. Pure functions; any thread.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,8 +18,14 @@ struct slice {
 #define SLICE_FMT ".*s"
 #define SLICE_ARG(s) (int)(s).n, (const char *)(s).p
 
-static inline struct slice slice_of(const void *p, size_t n) { return (struct slice){(const uint8_t *)p, n}; }
-static inline struct slice slice_str(const char *s) { return slice_of(s, s == NULL ? 0 : strlen(s)); }
+static inline struct slice slice_of(const void *p, size_t n)
+{
+    return (struct slice){(const uint8_t *)p, n};
+}
+static inline struct slice slice_str(const char *s)
+{
+    return slice_of(s, s == NULL ? 0 : strlen(s));
+}
 // slice_eq compares bytes; variable time, so not for secrets.
 static inline bool slice_eq(struct slice a, struct slice b)
 {

@@ -1,9 +1,10 @@
-// utf8: reading of UTF-8 (RFC 3629), strictly: shortest form, no surrogates, at most U+10FFFF. Pure; any thread.
+// utf8: reading of UTF-8 (RFC 3629), strictly: shortest form, no surrogates, at most U+10FFFF.
+// Pure; any thread.
 #pragma once
 #include "proto/base/slice.h"
 
-// utf8_next reads the first character of `s` into *out_char and returns its length, 1 to 4. Returns 0 when `s` is empty or
-// does not begin with a whole valid character.
+// utf8_next reads the first character of `s` into *out_char and returns its length, 1 to 4. Returns
+// 0 when `s` is empty or does not begin with a whole valid character.
 static inline size_t utf8_next(uint32_t *out_char, struct slice s)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};

@@ -43,8 +43,8 @@ static int digit_value(uint8_t c)
 
 static char digit_of(uint32_t value) { return (char)(value < 26 ? 'a' + value : '0' + value - 26); }
 
-// read_delta reads one variable-length integer of section 3.3 from the front of `in`. Deltas stay far below 2^32 because
-// anything over `limit` is refused at once.
+// read_delta reads one variable-length integer of section 3.3 from the front of `in`. Deltas stay
+// far below 2^32 because anything over `limit` is refused at once.
 static bool read_delta(uint32_t *out, struct slice *in, uint32_t bias, uint32_t limit)
 {
     uint64_t delta = 0, weight = 1;
@@ -164,7 +164,8 @@ static bool encode(char out[LABEL_LEN_MAX], size_t *out_n, const struct ulabel *
     return true;
 }
 
-// hyphens_fit: RFC 5891 section 4.2.3.1, of the decoded label: none at either end, not two at places 3 and 4.
+// hyphens_fit: RFC 5891 section 4.2.3.1, of the decoded label: none at either end, not two at
+// places 3 and 4.
 static bool hyphens_fit(const struct ulabel *u)
 {
     if (u->chars[0] == '-' || u->chars[u->count - 1] == '-') return false;

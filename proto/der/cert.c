@@ -103,7 +103,8 @@ static struct err read_subject_key_id(struct reader *r, CBS *value)
     return OK;
 }
 
-// read_authority_key_id takes the keyIdentifier; issuer and serial number behind it are left to who wants them.
+// read_authority_key_id takes the keyIdentifier; issuer and serial number behind it are left to who
+// wants them.
 static struct err read_authority_key_id(struct reader *r, CBS *value)
 {
     CBS fields, id;
@@ -136,7 +137,8 @@ static struct err read_basic_constraints(struct reader *r, CBS *value)
     return OK;
 }
 
-// read_known reads the content of the extensions that struct cert shows in parts. Their content is one DER value.
+// read_known reads the content of the extensions that struct cert shows in parts. Their content is
+// one DER value.
 static struct err read_known(struct reader *r, const struct cert_extension *e)
 {
     static const struct {
@@ -180,9 +182,9 @@ static struct err read_extensions(struct reader *r, CBS *tbs)
         return malformed(r, "extensions");
     }
     size_t count = count_values(extensions);
-    r->cert.extensions =
-        ARENA_ARRAY(r->arena, struct cert_extension,
-                    count < CERT_EXTENSION_COUNT_MAX ? count : CERT_EXTENSION_COUNT_MAX);
+    r->cert.extensions = ARENA_ARRAY(r->arena, struct cert_extension,
+                                     count < CERT_EXTENSION_COUNT_MAX ? count
+                                                                      : CERT_EXTENSION_COUNT_MAX);
     if (r->cert.extensions == NULL) return ERR(NO_SPACE);
     while (CBS_len(&extensions) > 0) TRY(add_extension(r, &extensions));
     return OK;

@@ -1,6 +1,7 @@
-// cert: reading of an X.509 v3 certificate (RFC 5280 section 4.1) into parts, without an object model. Used by the signer's
-// lint, the front end's check of the signer's reply, and the bench client. It reads structure and judges no policy: what a
-// certificate may say is for the caller. Slices point into the input, arrays are in the arena. Pure; any thread.
+// cert: reading of an X.509 v3 certificate (RFC 5280 section 4.1) into parts, without an object
+// model. Used by the signer's lint, the front end's check of the signer's reply, and the bench
+// client. It reads structure and judges no policy: what a certificate may say is for the caller.
+// Slices point into the input, arrays are in the arena. Pure; any thread.
 #pragma once
 #include "proto/der/key.h"
 #include "proto/der/name.h"
@@ -19,13 +20,13 @@ struct cert {
     struct slice
         algorithm; // AlgorithmIdentifier with its header; inside and outside are the same bytes
     struct slice signature; // bits of the BIT STRING
-    struct slice
-        serial; // content octets of the positive INTEGER: 1 to 20, a leading zero octet where DER needs one
-    struct slice issuer;  // Name with its header
-    struct slice subject; // Name with its header
-    int64_t not_before;   // seconds since 1970
-    int64_t not_after;    // inclusive last second
-    struct slice spki;    // SubjectPublicKeyInfo with its header; its kind is not judged
+    struct slice serial;    // content octets of the positive INTEGER: 1 to 20, a leading zero octet
+                            // where DER needs one
+    struct slice issuer;    // Name with its header
+    struct slice subject;   // Name with its header
+    int64_t not_before;     // seconds since 1970
+    int64_t not_after;      // inclusive last second
+    struct slice spki;      // SubjectPublicKeyInfo with its header; its kind is not judged
     struct cert_extension *extensions; // in document order, none twice
     size_t extension_count;
     struct identifier
@@ -39,13 +40,13 @@ struct cert {
     int path_len;            // its pathLenConstraint, -1: none
 };
 
-// cert_parse reads exactly one certificate in DER with nothing behind it. `note` gets a sentence for people when it fails.
-// ERR_BAD_CERT, ERR_NO_SPACE.
+// cert_parse reads exactly one certificate in DER with nothing behind it. `note` gets a sentence
+// for people when it fails. ERR_BAD_CERT, ERR_NO_SPACE.
 RESULT
 cert_parse(struct cert *out, const char **note, struct arena *a, struct slice der);
 // cert_extension_find returns the extension with these OID octets, or NULL.
 const struct cert_extension *cert_extension_find(const struct cert *cert, struct slice oid);
-// cert_verify_signed_by checks the signature with an issuer's SubjectPublicKeyInfo; names, dates and rights are not looked at.
-// ERR_BAD_CERT_SIGNATURE.
+// cert_verify_signed_by checks the signature with an issuer's SubjectPublicKeyInfo; names, dates
+// and rights are not looked at. ERR_BAD_CERT_SIGNATURE.
 RESULT
 cert_verify_signed_by(const struct cert *cert, struct slice issuer_spki);

@@ -77,7 +77,8 @@ static bool is_text(CBS_ASN1_TAG tag)
     }
 }
 
-// read_attribute_of_name takes one AttributeTypeAndValue of the subject. All but common names is dropped (T28).
+// read_attribute_of_name takes one AttributeTypeAndValue of the subject. All but common names is
+// dropped (T28).
 static struct err read_attribute_of_name(struct reader *r, CBS *rdn)
 {
     CBS attribute, oid, value;
@@ -174,7 +175,8 @@ static bool oid_seen(const struct slice *seen, size_t count, struct slice oid)
     return false;
 }
 
-// read_extensions: the names are read, all else that is asked for is dropped (T27), but nothing may be there twice (T25).
+// read_extensions: the names are read, all else that is asked for is dropped (T27), but nothing may
+// be there twice (T25).
 static struct err read_extensions(struct reader *r, CBS *extensions)
 {
     struct slice seen[EXTENSION_COUNT_MAX];
@@ -197,7 +199,8 @@ static bool is_extension_request(const CBS *oid)
     return cbs_is(oid, OID_EXTENSION_REQUEST) || cbs_is(oid, OID_MS_EXTENSION_REQUEST);
 }
 
-// read_attribute takes one Attribute: type and a set of at least one value. Unknown ones are skipped.
+// read_attribute takes one Attribute: type and a set of at least one value. Unknown ones are
+// skipped.
 static struct err read_attribute(struct reader *r, CBS *attributes)
 {
     CBS attribute, oid, values, extensions;

@@ -62,8 +62,8 @@ static bool time_valid(struct slice s, bool generalized)
     return !failed(der_time_parse(&t, s, generalized));
 }
 
-// primitive_valid checks the content of a universal type that is no container. A type that is not listed is refused, and so
-// is every constructed string, whose tag differs.
+// primitive_valid checks the content of a universal type that is no container. A type that is not
+// listed is refused, and so is every constructed string, whose tag differs.
 static bool primitive_valid(CBS_ASN1_TAG tag, struct slice s)
 {
     switch (tag) {

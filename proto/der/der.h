@@ -1,20 +1,21 @@
-// der: what the readers of requests, certificates and keys share: the check that bytes are DER at every level, times, and the
-// object identifiers they know. Pure; any thread.
+// der: what the readers of requests, certificates and keys share: the check that bytes are DER at
+// every level, times, and the object identifiers they know. Pure; any thread.
 #pragma once
 #include "proto/base/err.h"
 #include "proto/base/slice.h"
 
 enum { DER_DEPTH_MAX = 16 };
 
-// der_check says whether `der` is exactly one DER value and nothing behind it: shortest lengths, nothing indefinite, no
-// constructed strings, and at every level of nesting (at most DER_DEPTH_MAX) well-formed BOOLEAN, INTEGER, BIT STRING, NULL,
-// OBJECT IDENTIFIER, times and text. The order of SET OF is not checked: requests in the wild break it and nothing is built
-// from it. ERR_BAD_DER.
+// der_check says whether `der` is exactly one DER value and nothing behind it: shortest lengths,
+// nothing indefinite, no constructed strings, and at every level of nesting (at most DER_DEPTH_MAX)
+// well-formed BOOLEAN, INTEGER, BIT STRING, NULL, OBJECT IDENTIFIER, times and text. The order of
+// SET OF is not checked: requests in the wild break it and nothing is built from it. ERR_BAD_DER.
 RESULT
 der_check(struct slice der);
 
-// der_time_parse reads the content octets of a UTCTime (`generalized` false, 13 octets) or GeneralizedTime (15 octets) as
-// RFC 5280 section 4.1.2.5 narrows them: seconds present, "Z", no fraction. Seconds since 1970. ERR_BAD_DER.
+// der_time_parse reads the content octets of a UTCTime (`generalized` false, 13 octets) or
+// GeneralizedTime (15 octets) as RFC 5280 section 4.1.2.5 narrows them: seconds present, "Z", no
+// fraction. Seconds since 1970. ERR_BAD_DER.
 RESULT
 der_time_parse(int64_t *out, struct slice text, bool generalized);
 

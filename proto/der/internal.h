@@ -45,8 +45,8 @@ struct extension_fields {
     struct slice value; // content of the OCTET STRING
 };
 
-// get_extension takes one Extension from the front of `in`. DER leaves out a value equal to its default, so critical is TRUE
-// or absent.
+// get_extension takes one Extension from the front of `in`. DER leaves out a value equal to its
+// default, so critical is TRUE or absent.
 static inline bool get_extension(struct extension_fields *out, CBS *in)
 {
     CBS extension, oid, critical, value;

@@ -31,7 +31,8 @@ static const struct curve *curve_of(struct slice oid)
     return NULL;
 }
 
-// on_curve decodes an uncompressed point; the library refuses coordinates out of range and points off the curve.
+// on_curve decodes an uncompressed point; the library refuses coordinates out of range and points
+// off the curve.
 static bool on_curve(const struct curve *curve, struct slice point)
 {
     EC_GROUP *group = EC_GROUP_new_by_curve_name(curve->nid);

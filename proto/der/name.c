@@ -22,8 +22,9 @@ static bool all_digits(struct slice s)
     return true;
 }
 
-// label_valid checks one lower-case label: letters, digits and inner hyphens (RFC 5890 section 2.3.1: LDH). Hyphens at places
-// 3 and 4 are reserved, and "xn--" is the only use that exists.
+// label_valid checks one lower-case label: letters, digits and inner hyphens (RFC 5890
+// section 2.3.1: LDH). Hyphens at places 3 and 4 are reserved, and "xn--" is the only use that
+// exists.
 static bool label_valid(struct slice l)
 {
     if (l.n == 0 || l.n > DNS_LABEL_LEN_MAX || l.p[0] == '-' || l.p[l.n - 1] == '-') return false;
@@ -40,7 +41,8 @@ static struct slice first_label(struct slice name)
     return dot == NULL ? name : slice_sub(name, 0, (size_t)(dot - name.p));
 }
 
-// labels_valid checks lower-case labels one by one. A numeric last label would make the name look like an address.
+// labels_valid checks lower-case labels one by one. A numeric last label would make the name look
+// like an address.
 static bool labels_valid(struct slice name)
 {
     for (;;) {
@@ -178,7 +180,8 @@ struct zero_run {
     unsigned from, count;
 };
 
-// longest_zero_run is RFC 5952 section 4.2: the longest run, the first of equals, and never a single group.
+// longest_zero_run is RFC 5952 section 4.2: the longest run, the first of equals, and never a
+// single group.
 static struct zero_run longest_zero_run(const uint8_t b[16])
 {
     struct zero_run best = {8, 1}, run = {0, 0};

@@ -50,7 +50,8 @@ struct err pem_encode(struct buf *out, const char *label, struct slice der)
 
 static bool is_space(uint8_t c) { return c == ' ' || c == '\t' || c == '\r'; }
 
-// take_line returns the next line without its end and trailing white space, and moves *text behind it.
+// take_line returns the next line without its end and trailing white space, and moves *text behind
+// it.
 static struct slice take_line(struct slice *text)
 {
     const uint8_t *newline = text->n == 0 ? NULL : memchr(text->p, '\n', text->n);
@@ -78,7 +79,8 @@ static bool find_begin(struct slice *label, struct slice *text)
     return false;
 }
 
-// take_body moves *text behind the END line, which must have the same label, and gives what stands before it.
+// take_body moves *text behind the END line, which must have the same label, and gives what stands
+// before it.
 static bool take_body(struct slice *body, struct slice label, struct slice *text)
 {
     struct slice end, start = *text;

@@ -18,8 +18,8 @@ struct err grpc_frame_write(struct buf *out, struct slice message)
 struct err grpc_frame_read(struct slice *out, struct slice body, size_t size_max)
 {
     if (body.n < GRPC_PREFIX_LEN || body.p[0] != 0) return ERR(GRPC_FRAME);
-    size_t n =
-        (size_t)body.p[1] << 24 | (size_t)body.p[2] << 16 | (size_t)body.p[3] << 8 | body.p[4];
+    size_t n = (size_t)body.p[1] << 24 | (size_t)body.p[2] << 16 | (size_t)body.p[3] << 8 |
+               body.p[4];
     if (n > size_max || n != body.n - GRPC_PREFIX_LEN) return ERR(GRPC_FRAME);
     *out = slice_sub(body, GRPC_PREFIX_LEN, n);
     return OK;

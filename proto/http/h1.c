@@ -1,5 +1,6 @@
-// h1: HTTP/1.1 (RFC 9112) by llhttp in its strict mode, one message at a time in each direction. Bytes that arrive while a
-// request is being answered wait in `pending`, up to PENDING_MAX: whoever sends more is not read from.
+// h1: HTTP/1.1 (RFC 9112) by llhttp in its strict mode, one message at a time in each direction.
+// Bytes that arrive while a request is being answered wait in `pending`, up to PENDING_MAX: whoever
+// sends more is not read from.
 #include <stdlib.h>
 #include <strings.h>
 
@@ -120,7 +121,8 @@ static int on_header_field_complete(llhttp_t *p)
 static int on_header_value_complete(llhttp_t *p)
 {
     struct h1 *h = h1_of_parser(p);
-    // Trailers of a chunked message are read and dropped: nothing of ours needs them (RFC 9112 section 7.1.2).
+    // Trailers of a chunked message are read and dropped: nothing of ours needs them (RFC 9112
+    // section 7.1.2).
     if (!h->in_head) {
         buf_clear(&h->text);
         return 0;
@@ -148,7 +150,8 @@ static bool value_is(struct slice value, const char *word)
     return value.n == strlen(word) && strncasecmp((const char *)value.p, word, value.n) == 0;
 }
 
-// target_split takes origin form ("/path") and absolute form ("https://host/path", RFC 9112 section 3.2.2).
+// target_split takes origin form ("/path") and absolute form ("https://host/path", RFC 9112
+// section 3.2.2).
 static bool target_split(struct slice target, struct slice *path, struct slice *authority)
 {
     if (target.n > 0 && target.p[0] == '/') {
@@ -169,7 +172,8 @@ static bool target_split(struct slice target, struct slice *path, struct slice *
     return true;
 }
 
-// request_head_check: what llhttp leaves to its user. Whoever could be read in two ways is refused (T45 of the threat list).
+// request_head_check: what llhttp leaves to its user. Whoever could be read in two ways is refused
+// (T45 of the threat list).
 static int request_head_check(struct h1 *h)
 {
     struct stream *st = h->stream;
@@ -233,9 +237,10 @@ static int on_message_complete(llhttp_t *p)
 
 // ---- line ends
 
-// head_scan walks over the head of a request, up to and with its empty line (*out_n bytes). False for a line feed without a carriage
-// return or a carriage return without a line feed: llhttp takes them in some places, and a proxy in front of us may read the same
-// bytes in another way (T45 of the threat list).
+// head_scan walks over the head of a request, up to and with its empty line (*out_n bytes). False
+// for a line feed without a carriage return or a carriage return without a line feed: llhttp takes
+// them in some places, and a proxy in front of us may read the same bytes in another way (T45 of
+// the threat list).
 static bool head_scan(struct h1 *h, struct slice in, size_t *out_n)
 {
     for (size_t i = 0; i < in.n; i++) {
@@ -356,7 +361,8 @@ static struct err parse_failure(struct h1 *h)
                                                                     : ERR(HTTP_PROTOCOL));
 }
 
-// keep_alive says whether the connection goes on after this message; asked once, when the message is complete.
+// keep_alive says whether the connection goes on after this message; asked once, when the message
+// is complete.
 static void message_complete(struct h1 *h)
 {
     bool keep = llhttp_should_keep_alive(&h->parser) != 0;
@@ -404,7 +410,8 @@ static bool may_parse(const struct h1 *h)
     return !h->closing && h->stream != NULL;
 }
 
-// advance parses what is pending until a request must be answered first. A callback may end the exchange: it goes on then.
+// advance parses what is pending until a request must be answered first. A callback may end the
+// exchange: it goes on then.
 static struct err advance(struct h1 *h)
 {
     if (h->busy) return OK;
@@ -452,8 +459,8 @@ static struct err h1_eof(struct http_session *s)
         return OK;
     }
     // A response without a length ends with the connection (RFC 9112 section 6.3).
-    bool until_close =
-        llhttp_message_needs_eof(&h->parser) != 0 && !h->in_head && h->stream->status != 0;
+    bool until_close = llhttp_message_needs_eof(&h->parser) != 0 && !h->in_head &&
+                       h->stream->status != 0;
     llhttp_errno_t e = until_close ? llhttp_finish(&h->parser) : HPE_INVALID_EOF_STATE;
     if (h->message_done && (e == HPE_OK || e == HPE_PAUSED)) {
         message_complete(h);

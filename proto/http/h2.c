@@ -1,5 +1,6 @@
-// h2: HTTP/2 (RFC 9113) by nghttp2. The library keeps the protocol; ours are whole messages, limits, and the count of what an
-// abusive peer does: nghttp2 1.52 answers floods with acknowledgements of bounded number but does not count resets.
+// h2: HTTP/2 (RFC 9113) by nghttp2. The library keeps the protocol; ours are whole messages,
+// limits, and the count of what an abusive peer does: nghttp2 1.52 answers floods with
+// acknowledgements of bounded number but does not count resets.
 #include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 
@@ -37,7 +38,8 @@ static struct stream *stream_of(struct h2 *h, int32_t id)
     return nghttp2_session_get_stream_user_data(h->session, id);
 }
 
-// abuse_count counts something that costs us and asks for nothing; over the bound the session ends (T38, T39, T41).
+// abuse_count counts something that costs us and asks for nothing; over the bound the session ends
+// (T38, T39, T41).
 static void abuse_count(struct h2 *h)
 {
     if (++h->abuse <= h->s.limits->abuse_max || h->terminated) return;
@@ -111,8 +113,8 @@ static struct err response_submit(struct h2 *h, struct stream *st, const struct 
         nv[count++] = nv_of(headers[i].name, headers[i].value);
     bool body = !head_only && (r->body.n > 0 || r->trailer_count > 0);
     if (r->status != 204 && r->status != 304 && r->trailer_count == 0)
-        nv[count++] =
-            nv_of(SLICE_LIT("content-length"), slice_str(arena_printf(a, "%zu", r->body.n)));
+        nv[count++] = nv_of(SLICE_LIT("content-length"),
+                            slice_str(arena_printf(a, "%zu", r->body.n)));
     if (body) TRY(arena_dup(&st->out_body, a, r->body));
     st->out_trailers = trailers;
     st->out_trailer_count = r->trailer_count;
@@ -122,7 +124,8 @@ static struct err response_submit(struct h2 *h, struct stream *st, const struct 
                : ERR(NO_SPACE);
 }
 
-// refuse answers a request that cannot be taken, without the handler; what still comes of it is dropped.
+// refuse answers a request that cannot be taken, without the handler; what still comes of it is
+// dropped.
 static void refuse(struct h2 *h, struct stream *st, unsigned status)
 {
     if (st->ended) return;
@@ -259,8 +262,9 @@ static void server_complete(struct h2 *h, struct stream *st)
         return;
     }
     struct http_request *r = &st->own.request;
-    struct slice authority =
-        r->authority.n > 0 ? r->authority : http_header_find(st->headers, st->header_count, "host");
+    struct slice authority = r->authority.n > 0
+                                 ? r->authority
+                                 : http_header_find(st->headers, st->header_count, "host");
     stream_request_set(st, r->method_text, r->path, authority, true);
     if (r->path.n == 0 || r->path.p[0] != '/' || authority.n == 0) {
         refuse(h, st, 400);
@@ -297,7 +301,8 @@ static void frame_cost(struct h2 *h, const nghttp2_frame *frame)
     }
 }
 
-// drain_finish: the peer has seen that we drain. The last stream id of this GOAWAY is the newest that was seen.
+// drain_finish: the peer has seen that we drain. The last stream id of this GOAWAY is the newest
+// that was seen.
 static void drain_finish(struct h2 *h)
 {
     h->goaway_sent = true;
@@ -340,7 +345,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     (void)session;
     struct h2 *h = user;
-    // The peer can make us reset streams by broken frames (CVE-2025-8671): that is counted like its own resets.
+    // The peer can make us reset streams by broken frames (CVE-2025-8671): that is counted like its
+    // own resets.
     if (!h->s.server) return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
         abuse_count(h);
@@ -376,8 +382,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     }
     bool unprocessed = code == NGHTTP2_REFUSED_STREAM || (h->goaway_seen && id > h->goaway_last);
-    struct err why =
-        code == NGHTTP2_CANCEL && !h->s.server ? ERR(HTTP_TOO_LARGE) : ERR(HTTP_CLOSED);
+    struct err why = code == NGHTTP2_CANCEL && !h->s.server ? ERR(HTTP_TOO_LARGE)
+                                                            : ERR(HTTP_CLOSED);
     stream_abandon(st, why, unprocessed);
     return 0;
 }
@@ -435,8 +441,9 @@ static void h2_drain(struct http_session *s)
 {
     struct h2 *h = h2_of(s);
     if (!s->server) return;
-    // Requests that are on their way to us are still served: a first GOAWAY announces the end without naming a last stream; the
-    // answer to the PING behind it says that the peer knows (drain_finish). Without memory the peer's deadline ends the drain.
+    // Requests that are on their way to us are still served: a first GOAWAY announces the end
+    // without naming a last stream; the answer to the PING behind it says that the peer knows
+    // (drain_finish). Without memory the peer's deadline ends the drain.
     (void)nghttp2_submit_shutdown_notice(h->session);
     (void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
 }
@@ -458,8 +465,8 @@ static bool h2_finished(const struct http_session *s)
 static bool h2_can_request(const struct http_session *s)
 {
     const struct h2 *h = h2_of_const(s);
-    uint32_t peer_max =
-        nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t peer_max = nghttp2_session_get_remote_settings(
+        h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     size_t most = s->limits->streams_max < peer_max ? s->limits->streams_max : peer_max;
     return !h->failed && !h->goaway_seen && s->open_count < most &&
            nghttp2_session_check_request_allowed(h->session) != 0;

@@ -21,8 +21,8 @@ void session_init(struct http_session *s, const struct http_ops *ops, bool serve
 struct http_session *http_server_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_server_callbacks *callbacks, void *ctx)
 {
-    struct http_session *s =
-        version == HTTP_2 ? h2_new(true, limits, ctx) : h1_new(true, limits, ctx);
+    struct http_session *s = version == HTTP_2 ? h2_new(true, limits, ctx)
+                                               : h1_new(true, limits, ctx);
     if (s != NULL) s->server_callbacks = callbacks;
     return s;
 }
@@ -30,8 +30,8 @@ struct http_session *http_server_new(enum http_version version, const struct htt
 struct http_session *http_client_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_client_callbacks *callbacks, void *ctx)
 {
-    struct http_session *s =
-        version == HTTP_2 ? h2_new(false, limits, ctx) : h1_new(false, limits, ctx);
+    struct http_session *s = version == HTTP_2 ? h2_new(false, limits, ctx)
+                                               : h1_new(false, limits, ctx);
     if (s != NULL) s->client_callbacks = callbacks;
     return s;
 }
@@ -92,8 +92,8 @@ bool http_session_mid_message(const struct http_session *s) { return s->ops->mid
 struct stream *stream_new(struct http_session *s, int32_t id)
 {
     struct list *spare = list_pop_front(&s->spare);
-    struct stream *st =
-        spare != NULL ? LIST_OWNER(spare, struct stream, node) : calloc(1, sizeof *st);
+    struct stream *st = spare != NULL ? LIST_OWNER(spare, struct stream, node)
+                                      : calloc(1, sizeof *st);
     if (st == NULL) return NULL;
     if (spare != NULL)
         s->spare_count--;

@@ -1,6 +1,7 @@
-// http: whole HTTP messages over bytes. One session is one connection, as server or as client, HTTP/1.1 (llhttp) or HTTP/2
-// (nghttp2), behind one interface: bytes are fed in, complete messages come out through callbacks, answers go in, bytes are pulled
-// out. It knows no socket, no clock and no TLS. A session belongs to one thread. Used by cluster/core/conn (both roles).
+// http: whole HTTP messages over bytes. One session is one connection, as server or as client,
+// HTTP/1.1 (llhttp) or HTTP/2 (nghttp2), behind one interface: bytes are fed in, complete messages
+// come out through callbacks, answers go in, bytes are pulled out. It knows no socket, no clock and
+// no TLS. A session belongs to one thread. Used by cluster/core/conn (both roles).
 #pragma once
 #include "proto/base/arena.h"
 #include "proto/base/buf.h"
@@ -9,11 +10,13 @@ enum http_version { HTTP_1_1 = 1, HTTP_2 = 2 };
 enum http_method { HTTP_GET = 1, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
 
 struct http_header {
-    struct slice name; // as to be sent in HTTP/1.1 ("Replay-Nonce"); HTTP/2 lowers it. Received names are lower case.
+    struct slice name; // as to be sent in HTTP/1.1 ("Replay-Nonce"); HTTP/2 lowers it. Received
+                       // names are lower case.
     struct slice value;
 };
 
-// struct http_request: received (server) or to be sent (client). For a received one everything lives in the exchange's arena.
+// struct http_request: received (server) or to be sent (client). For a received one everything
+// lives in the exchange's arena.
 struct http_request {
     enum http_method method;
     struct slice method_text;
@@ -25,8 +28,8 @@ struct http_request {
     struct slice body;
 };
 
-// struct http_response: to be sent (server) or received (client). Content-Length is made by the session. Trailers only with
-// HTTP/2 (gRPC needs them).
+// struct http_response: to be sent (server) or received (client). Content-Length is made by the
+// session. Trailers only with HTTP/2 (gRPC needs them).
 struct http_response {
     unsigned status;
     const struct http_header *headers;
@@ -37,95 +40,116 @@ struct http_response {
 };
 
 struct http_limits {
-    size_t head_size_max;      // bytes of request line and headers, counted decoded (server and client)
-    size_t body_size_max;      // bytes of one message body
+    size_t head_size_max; // bytes of request line and headers, counted decoded (server and client)
+    size_t body_size_max; // bytes of one message body
     unsigned header_count_max; // lines of one head
     unsigned streams_max;      // HTTP/2: concurrent streams; HTTP/1.1: requests read ahead (1)
-    unsigned abuse_max;        // HTTP/2: resets (either direction, CVE-2023-44487 and CVE-2025-8671), pings, settings and empty
-                               // frames that are forgiven without an answered request in between
-    size_t out_size_max;       // bytes waiting to be pulled before the session is closed as ERR_HTTP_ABUSE (slow reader)
+    unsigned abuse_max;  // HTTP/2: resets (either direction, CVE-2023-44487 and CVE-2025-8671),
+                         // pings, settings and empty frames that are forgiven without an answered
+                         // request in between
+    size_t out_size_max; // bytes waiting to be pulled before the session is closed as
+                         // ERR_HTTP_ABUSE (slow reader)
 };
 
 struct http_session;
 
-// struct http_exchange is one request and its answer. On the server the session owns it, from the request callback until
-// http_respond or the gone callback; on the client the caller owns it, from http_request_send until response or failed.
+// struct http_exchange is one request and its answer. On the server the session owns it, from the
+// request callback until http_respond or the gone callback; on the client the caller owns it, from
+// http_request_send until response or failed.
 struct http_exchange {
-    struct http_session *session; // NULL once the peer is gone: then the exchange may only be released
+    struct http_session
+        *session; // NULL once the peer is gone: then the exchange may only be released
     struct http_request request;
-    struct arena *arena;     // of this exchange, for whatever its handler makes; lives until the exchange ends (server only)
-    void *user;              // for the handler
-    bool head_only;          // the answer to HEAD carries no body
-    uint32_t stream_id;      // HTTP/2
-    void *stream;            // the session's own
-    void *owner;             // for whoever owns the session (cluster/core/server)
+    struct arena *arena; // of this exchange, for whatever its handler makes; lives until the
+                         // exchange ends (server only)
+    void *user;          // for the handler
+    bool head_only;      // the answer to HEAD carries no body
+    uint32_t stream_id;  // HTTP/2
+    void *stream;        // the session's own
+    void *owner;         // for whoever owns the session (cluster/core/server)
 };
 
 struct http_server_callbacks {
-    // request: a whole request has arrived. The handler answers now or later with http_respond, exactly once.
+    // request: a whole request has arrived. The handler answers now or later with http_respond,
+    // exactly once.
     void (*request)(void *ctx, struct http_exchange *x);
-    // gone: the peer reset the stream or the session ends before the answer; x->session is NULL now. The handler stops
-    // caring and calls http_exchange_release(x) when nothing of its own points at x any more (now or later).
+    // gone: the peer reset the stream or the session ends before the answer; x->session is NULL
+    // now. The handler stops caring and calls http_exchange_release(x) when nothing of its own
+    // points at x any more (now or later).
     void (*gone)(void *ctx, struct http_exchange *x);
 };
 
 struct http_client_callbacks {
     // response: the whole answer; it lives until the callback returns.
     void (*response)(void *ctx, struct http_exchange *x, const struct http_response *response);
-    // failed: no answer will come; `unprocessed` says that the peer certainly did not act (RFC 9113 section 8.7).
+    // failed: no answer will come; `unprocessed` says that the peer certainly did not act (RFC 9113
+    // section 8.7).
     void (*failed)(void *ctx, struct http_exchange *x, struct err why, bool unprocessed);
 };
 
-// http_server_new makes a server session; limits and callbacks are borrowed while it lives. NULL without memory.
-// A malformed HTTP/1.1 request, and in both versions a head or body over its limit, is answered by the session itself.
+// http_server_new makes a server session; limits and callbacks are borrowed while it lives. NULL
+// without memory. A malformed HTTP/1.1 request, and in both versions a head or body over its limit,
+// is answered by the session itself.
 //
-// Callbacks run inside http_session_feed, http_session_eof, http_session_pull (HTTP/1.1: a request that was waiting behind the one
-// just answered) and http_session_free, never inside http_respond or http_request_send. Inside a callback http_respond,
-// http_exchange_release, http_request_send and http_request_cancel are fine.
+// Callbacks run inside http_session_feed, http_session_eof, http_session_pull (HTTP/1.1: a request
+// that was waiting behind the one just answered) and http_session_free, never inside http_respond
+// or http_request_send. Inside a callback http_respond, http_exchange_release, http_request_send
+// and http_request_cancel are fine.
 struct http_session *http_server_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_server_callbacks *callbacks, void *ctx);
 // http_client_new makes a client session; the same borrowing.
 struct http_session *http_client_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_client_callbacks *callbacks, void *ctx);
-// http_session_problem_set gives the body of the answers that the session makes itself (400, 413, 431, 501): an
-// application/problem+json text per status, borrowed while the session lives; NULL: no body.
+// http_session_problem_set gives the body of the answers that the session makes itself (400, 413,
+// 431, 501): an application/problem+json text per status, borrowed while the session lives; NULL:
+// no body.
 void http_session_problem_set(struct http_session *s, const char *(*problem_body)(unsigned status));
 // http_session_ctx is the ctx given to new.
 void *http_session_ctx(const struct http_session *s);
-// http_session_free ends the session: every open exchange gets its gone or failed callback first. NULL is fine. Not inside a
-// callback of this session.
+// http_session_free ends the session: every open exchange gets its gone or failed callback first.
+// NULL is fine. Not inside a callback of this session.
 void http_session_free(struct http_session *s);
-// http_session_feed takes bytes from the peer and runs callbacks. After an error the session only wants to be pulled (it may
-// have a last answer or GOAWAY) and freed.
+// http_session_feed takes bytes from the peer and runs callbacks. After an error the session only
+// wants to be pulled (it may have a last answer or GOAWAY) and freed.
 RESULT http_session_feed(struct http_session *s, struct slice in);
-// http_session_eof says that the peer will send no more. ERR_HTTP_CLOSED when a message was cut off.
+// http_session_eof says that the peer will send no more. ERR_HTTP_CLOSED when a message was cut
+// off.
 RESULT http_session_eof(struct http_session *s);
-// http_session_pull appends what is to be sent; up to about `size_max` bytes. Sets *more when there is more.
+// http_session_pull appends what is to be sent; up to about `size_max` bytes. Sets *more when there
+// is more.
 RESULT http_session_pull(struct http_session *s, struct buf *out, size_t size_max, bool *more);
-// http_session_drain starts a graceful end: HTTP/2 announces it by GOAWAY, serves what was on its way to us until the peer has answered
-// a PING, and takes no new streams then (RFC 9113 section 6.8); HTTP/1.1 answers what is under way with "Connection: close".
+// http_session_drain starts a graceful end: HTTP/2 announces it by GOAWAY, serves what was on its
+// way to us until the peer has answered a PING, and takes no new streams then (RFC 9113
+// section 6.8); HTTP/1.1 answers what is under way with "Connection: close".
 void http_session_drain(struct http_session *s);
-// http_session_finished is true when the connection can be closed once everything pulled has been sent.
+// http_session_finished is true when the connection can be closed once everything pulled has been
+// sent.
 bool http_session_finished(const struct http_session *s);
-// http_session_open_count is the number of exchanges under way; http_session_can_request says whether one more may start.
+// http_session_open_count is the number of exchanges under way; http_session_can_request says
+// whether one more may start.
 size_t http_session_open_count(const struct http_session *s);
 bool http_session_can_request(const struct http_session *s);
-// http_session_reading_since-like deadlines need to know the phase: true when a request has begun and is not complete.
+// http_session_reading_since-like deadlines need to know the phase: true when a request has begun
+// and is not complete.
 bool http_session_mid_message(const struct http_session *s);
 
-// http_respond answers an exchange and ends it; everything is copied. When the peer is gone it only releases.
-// ERR_NO_SPACE when the answer does not fit under out_size_max; the exchange is ended (HTTP/2: reset) all the same.
+// http_respond answers an exchange and ends it; everything is copied. When the peer is gone it only
+// releases. ERR_NO_SPACE when the answer does not fit under out_size_max; the exchange is ended
+// (HTTP/2: reset) all the same.
 RESULT http_respond(struct http_exchange *x, const struct http_response *response);
-// http_respond_late answers in place of a handler that takes too long: the response goes out, and for the handler the peer is gone
-// (x->session is NULL, gone has run; it releases the exchange when it lets go). ERR_NO_SPACE as http_respond; without memory for
-// that nothing has happened. Not inside a callback of this session.
+// http_respond_late answers in place of a handler that takes too long: the response goes out, and
+// for the handler the peer is gone (x->session is NULL, gone has run; it releases the exchange when
+// it lets go). ERR_NO_SPACE as http_respond; without memory for that nothing has happened. Not
+// inside a callback of this session.
 RESULT http_respond_late(struct http_exchange *x, const struct http_response *response);
 // http_exchange_release ends an exchange whose gone callback has run.
 void http_exchange_release(struct http_exchange *x);
-// http_request_send starts a request on a client session; `x` and nothing else is kept; the request is copied.
-// ERR_NO_SPACE when no stream is free (see http_session_can_request).
-RESULT http_request_send(struct http_session *s, struct http_exchange *x, const struct http_request *request);
-// http_request_cancel: the caller no longer wants the answer; no callback comes; x may be reused at once.
+// http_request_send starts a request on a client session; `x` and nothing else is kept; the request
+// is copied. ERR_NO_SPACE when no stream is free (see http_session_can_request).
+RESULT http_request_send(struct http_session *s, struct http_exchange *x,
+                         const struct http_request *request);
+// http_request_cancel: the caller no longer wants the answer; no callback comes; x may be reused at
+// once.
 void http_request_cancel(struct http_exchange *x);
 
 // http_header_find is the value of the first header `name` (lower case), empty when absent.

@@ -6,7 +6,8 @@
 
 enum { STREAM_ARENA_MAX = 256 * 1024, HEADERS_FIRST = 16 };
 
-// struct stream is one exchange under way: on the server it holds the exchange, on the client it points at the caller's.
+// struct stream is one exchange under way: on the server it holds the exchange, on the client it
+// points at the caller's.
 struct stream {
     struct http_exchange own; // server
     struct http_exchange *x;  // &own, or the caller's; NULL once the caller has cancelled
@@ -22,8 +23,8 @@ struct stream {
     struct buf body;
     unsigned status; // client: of the response; server: of the refusal that the session makes
     bool delivered;  // the request callback has run, or the response has been handed on
-    bool
-        ended; // answered (server), answered or failed (client): the exchange is no longer the handler's
+    bool ended;     // answered (server), answered or failed (client): the exchange is no longer the
+                    // handler's
     bool head_done; // HTTP/2 client: final response headers are complete
 
     // what goes out (HTTP/2; HTTP/1.1 writes at once)
@@ -41,7 +42,8 @@ struct http_ops {
     struct err (*request)(struct http_session *s, struct stream *st,
                           const struct http_request *request);
     void (*cancel)(struct http_session *s, struct stream *st);
-    void (*replace)(struct http_session *s, struct stream *st); // server: `st` takes the place of the stream with its id
+    void (*replace)(struct http_session *s,
+                    struct stream *st); // server: `st` takes the place of the stream with its id
     void (*drain)(struct http_session *s);
     bool (*finished)(const struct http_session *s);
     bool (*can_request)(const struct http_session *s);
@@ -71,15 +73,18 @@ void session_init(struct http_session *s, const struct http_ops *ops, bool serve
 struct stream *stream_new(struct http_session *s, int32_t id);
 // stream_free takes a stream whose exchange has ended, or never began, out of everything.
 void stream_free(struct stream *st);
-// stream_header_add copies one header line; counts it as HPACK does (32 bytes of overhead). ERR_HTTP_TOO_LARGE over a limit.
+// stream_header_add copies one header line; counts it as HPACK does (32 bytes of overhead).
+// ERR_HTTP_TOO_LARGE over a limit.
 RESULT
 stream_header_add(struct stream *st, struct slice name, struct slice value);
-// stream_request_set fills the request from method, path, authority and the headers that have been added.
+// stream_request_set fills the request from method, path, authority and the headers that have been
+// added.
 void stream_request_set(struct stream *st, struct slice method, struct slice path,
                         struct slice authority, bool secure);
 // stream_deliver hands a complete request to the handler.
 void stream_deliver(struct stream *st);
-// stream_abandon tells the handler that its peer is gone (server) or that no answer will come (client), and lets go of the stream.
+// stream_abandon tells the handler that its peer is gone (server) or that no answer will come
+// (client), and lets go of the stream.
 void stream_abandon(struct stream *st, struct err why, bool unprocessed);
 // stream_answer hands a complete response to the caller (client).
 void stream_answer(struct stream *st, const struct http_header *trailers, size_t trailer_count);

@@ -6,10 +6,12 @@
 #include "proto/err.h"
 #include "proto/text/base64url.h"
 
-// The largest member is an RSA modulus of 4096 bits; canonical JSON adds names and quotes around its base64url.
+// The largest member is an RSA modulus of 4096 bits; canonical JSON adds names and quotes around
+// its base64url.
 enum { COORDINATE_MAX = 66, MODULUS_MAX = RSA_BITS_MAX / 8, EXPONENT_MAX = 5, CANONICAL_MAX = 768 };
 
-// Everything in a SubjectPublicKeyInfo but the key itself is fixed: it is built behind these prefixes.
+// Everything in a SubjectPublicKeyInfo but the key itself is fixed: it is built behind these
+// prefixes.
 struct curve {
     const char *name;
     enum key_type type;
@@ -68,7 +70,8 @@ static void append(struct jwk *k, struct slice s)
     k->spki_len = (uint16_t)(k->spki_len + s.n);
 }
 
-// append_fixed adds a member that must have exactly `n` octets: RFC 7518 section 6.2.1.2 wants full-length coordinates.
+// append_fixed adds a member that must have exactly `n` octets: RFC 7518 section 6.2.1.2 wants
+// full-length coordinates.
 static struct err append_fixed(struct jwk *k, struct json j, const char *name, size_t n)
 {
     uint8_t b[COORDINATE_MAX];
@@ -124,7 +127,8 @@ static bool write_rsa_spki(struct jwk *k, struct slice n, struct slice e)
     return ok;
 }
 
-// build_rsa: integers in the fewest octets (RFC 7518 section 6.3.1), so that one key has one thumbprint.
+// build_rsa: integers in the fewest octets (RFC 7518 section 6.3.1), so that one key has one
+// thumbprint.
 static struct err build_rsa(struct jwk *k, struct json j)
 {
     uint8_t n[MODULUS_MAX], e[EXPONENT_MAX];
@@ -150,7 +154,8 @@ static struct slice tail(const struct jwk *k, size_t n)
     return slice_of(k->spki + k->spki_len - n, n);
 }
 
-// The canonical JSON of RFC 7638 section 3.2 is put together in a local array; all of it is ASCII of bounded length.
+// The canonical JSON of RFC 7638 section 3.2 is put together in a local array; all of it is ASCII
+// of bounded length.
 struct text {
     char p[CANONICAL_MAX];
     size_t n;

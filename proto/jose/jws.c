@@ -98,7 +98,8 @@ static struct err read_part(struct reader *r, struct slice *out, struct json env
     return OK;
 }
 
-// read_envelope takes exactly the three members: this also refuses "header", "signatures" and whatever else (T02).
+// read_envelope takes exactly the three members: this also refuses "header", "signatures" and
+// whatever else (T02).
 static struct err read_envelope(struct reader *r, struct parts *out, struct slice body)
 {
     struct json envelope;
@@ -237,7 +238,8 @@ struct err jws_parse(struct jws *out, const char **note, struct arena *a, struct
 
 // Verifying.
 
-// verify_ecdsa: r and s of fixed length (RFC 7518 section 3.4). The library checks that both are in range.
+// verify_ecdsa: r and s of fixed length (RFC 7518 section 3.4). The library checks that both are in
+// range.
 static bool verify_ecdsa(const struct algorithm *alg, EVP_PKEY *key, struct slice input,
                          struct slice signature)
 {

@@ -4,9 +4,10 @@
 
 #include "proto/err.h"
 
-// The hash: SHA-256 over the label and then each field in the order of intent_hash below. Every field, also of fixed length,
-// is a 4-octet big-endian length and its bytes; integers are 8 octets big endian. Changing anything here changes every
-// serial number and makes signers of two versions disagree: it needs a new label.
+// The hash: SHA-256 over the label and then each field in the order of intent_hash below. Every
+// field, also of fixed length, is a 4-octet big-endian length and its bytes; integers are 8 octets
+// big endian. Changing anything here changes every serial number and makes signers of two versions
+// disagree: it needs a new label.
 static const char label[] = "certmill intent v1";
 
 static void put_bytes(SHA256_CTX *h, struct slice s)

@@ -34,19 +34,20 @@ struct err base64url_encode_buf(struct buf *out, struct slice in)
 
 enum { BAD = 0x80 }; // the bit that no value of 6 bits has
 
-// strict_values maps a character to its 6 bits or BAD; lenient_values also knows the standard alphabet's '+' and '/'.
-#define SAME_IN_BOTH                                                                               \
-    ['A'] = 0, ['B'] = 1, ['C'] = 2, ['D'] = 3, ['E'] = 4, ['F'] = 5, ['G'] = 6, ['H'] = 7,        \
-    ['I'] = 8, ['J'] = 9, ['K'] = 10, ['L'] = 11, ['M'] = 12, ['N'] = 13, ['O'] = 14, ['P'] = 15,  \
-    ['Q'] = 16, ['R'] = 17, ['S'] = 18, ['T'] = 19, ['U'] = 20, ['V'] = 21, ['W'] = 22,            \
-    ['X'] = 23, ['Y'] = 24, ['Z'] = 25, ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29,            \
-    ['e'] = 30, ['f'] = 31, ['g'] = 32, ['h'] = 33, ['i'] = 34, ['j'] = 35, ['k'] = 36,            \
-    ['l'] = 37, ['m'] = 38, ['n'] = 39, ['o'] = 40, ['p'] = 41, ['q'] = 42, ['r'] = 43,            \
-    ['s'] = 44, ['t'] = 45, ['u'] = 46, ['v'] = 47, ['w'] = 48, ['x'] = 49, ['y'] = 50,            \
-    ['z'] = 51, ['0'] = 52, ['1'] = 53, ['2'] = 54, ['3'] = 55, ['4'] = 56, ['5'] = 57,            \
+// strict_values maps a character to its 6 bits or BAD; lenient_values also knows the standard
+// alphabet's '+' and '/'.
+#define SAME_IN_BOTH                                                                              \
+    ['A'] = 0, ['B'] = 1, ['C'] = 2, ['D'] = 3, ['E'] = 4, ['F'] = 5, ['G'] = 6, ['H'] = 7,       \
+    ['I'] = 8, ['J'] = 9, ['K'] = 10, ['L'] = 11, ['M'] = 12, ['N'] = 13, ['O'] = 14, ['P'] = 15, \
+    ['Q'] = 16, ['R'] = 17, ['S'] = 18, ['T'] = 19, ['U'] = 20, ['V'] = 21, ['W'] = 22,           \
+    ['X'] = 23, ['Y'] = 24, ['Z'] = 25, ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29,           \
+    ['e'] = 30, ['f'] = 31, ['g'] = 32, ['h'] = 33, ['i'] = 34, ['j'] = 35, ['k'] = 36,           \
+    ['l'] = 37, ['m'] = 38, ['n'] = 39, ['o'] = 40, ['p'] = 41, ['q'] = 42, ['r'] = 43,           \
+    ['s'] = 44, ['t'] = 45, ['u'] = 46, ['v'] = 47, ['w'] = 48, ['x'] = 49, ['y'] = 50,           \
+    ['z'] = 51, ['0'] = 52, ['1'] = 53, ['2'] = 54, ['3'] = 55, ['4'] = 56, ['5'] = 57,           \
     ['6'] = 58, ['7'] = 59, ['8'] = 60, ['9'] = 61, ['-'] = 62, ['_'] = 63
-#define REST_BAD                                                                                   \
-    [0 ... '+' - 1] = BAD, [','] = BAD, ['.'] = BAD, [':' ... '@'] = BAD,                          \
+#define REST_BAD                                                          \
+    [0 ... '+' - 1] = BAD, [','] = BAD, ['.'] = BAD, [':' ... '@'] = BAD, \
                  ['[' ... '^'] = BAD, ['`'] = BAD, ['{' ... 255] = BAD
 static const uint8_t strict_values[256] = {SAME_IN_BOTH, REST_BAD, ['+'] = BAD, ['/'] = BAD};
 static const uint8_t lenient_values[256] = {SAME_IN_BOTH, REST_BAD, ['+'] = 62, ['/'] = 63};
@@ -68,7 +69,8 @@ static uint32_t decode_tail(uint8_t *out, const uint8_t *c, size_t n, const uint
 
 static size_t decoded_len(size_t n) { return n / 4 * 3 + (n % 4 == 0 ? 0 : n % 4 - 1); }
 
-// decode writes decoded_len(text.n) bytes. Bad characters are gathered and judged once, which keeps the loop short.
+// decode writes decoded_len(text.n) bytes. Bad characters are gathered and judged once, which keeps
+// the loop short.
 static struct err decode(uint8_t *out, struct slice text, const uint8_t values[256])
 {
     const uint8_t *c = text.p;

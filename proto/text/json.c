@@ -28,8 +28,9 @@ static void alc_free(void *ctx, void *ptr)
     (void)ptr; // goes with the arena
 }
 
-// value_count_bound is not less than the number of values in `text`: every value but the first follows one of these characters.
-// It keeps a short hostile text ("[0,0,0,...") from costing sixteen times its length in memory.
+// value_count_bound is not less than the number of values in `text`: every value but the first
+// follows one of these characters. It keeps a short hostile text ("[0,0,0,...") from costing
+// sixteen times its length in memory.
 static size_t value_count_bound(struct slice text)
 {
     size_t count = 1;
@@ -83,7 +84,8 @@ static struct err check_names(struct arena *a, yyjson_val *object)
     return has_twin_pairwise(object) ? ERR(JSON_DUPLICATE) : OK;
 }
 
-// check_value checks what yyjson does not: depth, and no name twice in an object. Recursion ends at JSON_DEPTH_MAX.
+// check_value checks what yyjson does not: depth, and no name twice in an object. Recursion ends at
+// JSON_DEPTH_MAX.
 static struct err check_value(struct arena *a, yyjson_val *v, unsigned depth)
 {
     if (!unsafe_yyjson_is_ctn(v)) return OK;
@@ -104,7 +106,8 @@ struct err json_parse(struct json *out, struct arena *a, struct slice text)
     yyjson_alc alc = {.malloc = alc_malloc, .realloc = alc_realloc, .free = alc_free, .ctx = a};
     yyjson_read_err error = {0};
     if (value_count_bound(text) > JSON_VALUE_COUNT_MAX) return ERR(JSON_TOO_LARGE);
-    // Without YYJSON_READ_INSITU the text is copied, not changed: the cast takes const from bytes that are only read.
+    // Without YYJSON_READ_INSITU the text is copied, not changed: the cast takes const from bytes
+    // that are only read.
     yyjson_doc *doc = text.n == 0 ? NULL
                                   : yyjson_read_opts((char *)(uintptr_t)text.p, text.n,
                                                      YYJSON_READ_NOFLAG, &alc, &error);

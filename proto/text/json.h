@@ -1,19 +1,23 @@
-// json: strict JSON in and out. Reading is by yyjson with memory from an arena, plus what it does not check: no member twice
-// in one object, a bound on depth, UTF-8 only. Writing appends compact JSON to a buf. Pure; any thread.
+// json: strict JSON in and out. Reading is by yyjson with memory from an arena, plus what it does
+// not check: no member twice in one object, a bound on depth, UTF-8 only. Writing appends compact
+// JSON to a buf. Pure; any thread.
 #pragma once
 #include "proto/base/arena.h"
 #include "proto/base/buf.h"
 
-// struct json is one value of a parsed document; it lives as long as the arena. `v` NULL is "absent".
+// struct json is one value of a parsed document; it lives as long as the arena. `v` NULL is
+// "absent".
 struct json {
     void *v;
 };
 
-// JSON_VALUE_COUNT_MAX bounds memory: values and names are 16 bytes each. Every ',', ':', '[' and '{' of the text counts as one.
+// JSON_VALUE_COUNT_MAX bounds memory: values and names are 16 bytes each. Every ',', ':', '[' and
+// '{' of the text counts as one.
 enum { JSON_DEPTH_MAX = 16, JSON_VALUE_COUNT_MAX = 8192 };
 
-// json_parse reads one document: nothing but white space may follow. Errors: ERR_BAD_JSON, ERR_JSON_DUPLICATE,
-// ERR_JSON_TOO_DEEP, ERR_JSON_TOO_LARGE, ERR_NO_SPACE. `text` may go away afterwards.
+// json_parse reads one document: nothing but white space may follow. Errors: ERR_BAD_JSON,
+// ERR_JSON_DUPLICATE, ERR_JSON_TOO_DEEP, ERR_JSON_TOO_LARGE, ERR_NO_SPACE. `text` may go away
+// afterwards.
 RESULT json_parse(struct json *out, struct arena *a, struct slice text);
 
 bool json_is_object(struct json j);
@@ -26,16 +30,18 @@ struct json json_get(struct json object, const char *name);
 static inline bool json_present(struct json j) { return j.v != NULL; }
 // json_size is the number of members or elements, 0 for anything else.
 size_t json_size(struct json j);
-// json_at is element `i` of an array, absent outside. json_member gives member `i` of an object in document order.
+// json_at is element `i` of an array, absent outside. json_member gives member `i` of an object in
+// document order.
 struct json json_at(struct json array, size_t i);
 struct json json_member(struct json object, size_t i, struct slice *out_name);
-// The typed reads: ERR_BAD_JSON when the value is absent or of another type. A string is borrowed from the document and may
-// hold any UTF-8, also U+0000.
+// The typed reads: ERR_BAD_JSON when the value is absent or of another type. A string is borrowed
+// from the document and may hold any UTF-8, also U+0000.
 RESULT json_string(struct json j, struct slice *out);
 RESULT json_bool(struct json j, bool *out);
 RESULT json_int(struct json j, int64_t *out);
 
-// struct json_out writes one document. The first error sticks and is returned by json_out_end; commas place themselves.
+// struct json_out writes one document. The first error sticks and is returned by json_out_end;
+// commas place themselves.
 struct json_out {
     struct buf *buf;
     struct err err;
@@ -52,8 +58,8 @@ void json_array_begin(struct json_out *o);
 void json_array_end(struct json_out *o);
 // json_key writes a member name; a value call follows.
 void json_key(struct json_out *o, const char *name);
-// json_put_* write a value. Strings are escaped minimally: no escaped slash, no \u for printable text (clients.md 50);
-// bytes that are not UTF-8 become U+FFFD.
+// json_put_* write a value. Strings are escaped minimally: no escaped slash, no \u for printable
+// text (clients.md 50); bytes that are not UTF-8 become U+FFFD.
 void json_put_string(struct json_out *o, struct slice s);
 void json_put_str(struct json_out *o, const char *s);
 void json_put_int(struct json_out *o, int64_t v);

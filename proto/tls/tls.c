@@ -23,7 +23,8 @@ enum {
     TICKET_PART_LEN = 16
 };
 
-// struct ticket_keys is replaced as a whole, never changed, so that a handshake on another core reads one or the other.
+// struct ticket_keys is replaced as a whole, never changed, so that a handshake on another core
+// reads one or the other.
 struct ticket_keys {
     uint8_t current[TLS_TICKET_KEY_LEN], previous[TLS_TICKET_KEY_LEN];
 };
@@ -36,9 +37,9 @@ struct tls_context {
     bool has_role;
     char role[ROLE_MAX];
     int64_t (*now_s)(void);
-    struct ticket_keys *keys; // atomically replaced
-    struct ticket_keys *kept
-        [TICKET_KEYS_KEPT]; // the newest ones; an older one is hours out of use when it is freed
+    struct ticket_keys *keys;                   // atomically replaced
+    struct ticket_keys *kept[TICKET_KEYS_KEPT]; // the newest ones; an older one is hours out of use
+                                                // when it is freed
     unsigned kept_next;
 };
 
@@ -111,8 +112,8 @@ static struct err chain_use(SSL_CTX *ctx, struct slice pem, char *note, size_t s
 static struct err key_use(SSL_CTX *ctx, struct slice pem, char *note, size_t size)
 {
     BIO *bio = bio_of(pem);
-    EVP_PKEY *key =
-        bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
+    EVP_PKEY *key = bio == NULL ? NULL
+                                : PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
     BIO_free(bio);
     if (key == NULL)
         return note_error(note, size, "the private key cannot be read (PEM, not encrypted)");
@@ -140,7 +141,8 @@ static struct err trust_use(SSL_CTX *ctx, bool server, struct slice pem, char *n
 
 // ---- context: peers
 
-// role_of copies the one URI SAN of a certificate. False when there is none or more than one, or it does not fit.
+// role_of copies the one URI SAN of a certificate. False when there is none or more than one, or it
+// does not fit.
 static bool role_of(char *out, size_t size, X509 *cert)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
@@ -198,7 +200,8 @@ static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_n, const uint8_t 
     return SSL_TLSEXT_ERR_OK;
 }
 
-// on_client_hello: tickets are for TLS 1.3 only, where resumption always has a fresh key share (design.md section 5).
+// on_client_hello: tickets are for TLS 1.3 only, where resumption always has a fresh key share
+// (design.md section 5).
 static enum ssl_select_cert_result_t on_client_hello(const SSL_CLIENT_HELLO *hello)
 {
     const uint8_t *p;
@@ -431,7 +434,8 @@ static void failure_keep(struct tls *t)
     ERR_clear_error();
 }
 
-// fatal says whether `result` of an SSL call is a failure; keeps its text. Not enough bytes yet is none.
+// fatal says whether `result` of an SSL call is a failure; keeps its text. Not enough bytes yet is
+// none.
 static bool fatal(struct tls *t, int result)
 {
     switch (SSL_get_error(t->ssl, result)) {

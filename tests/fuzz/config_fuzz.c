@@ -1,14 +1,16 @@
-// config_parse on any bytes. Oracle: a refusal is a sentence with the file's name and what was expected; what is accepted gives
-// the same configuration when it is read again.
+// config_parse on any bytes. Oracle: a refusal is a sentence with the file's name and what was
+// expected; what is accepted gives the same configuration when it is read again.
 #include "cluster/err.h"
 #include "proto/err.h"
 #include "tests/unit/cluster/config_sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct err sample_parse(struct sample *out, struct arena *a, const uint8_t *data, size_t size, char *error)
+static struct err sample_parse(struct sample *out, struct arena *a, const uint8_t *data,
+                               size_t size, char *error)
 {
-    return config_parse(out, sizeof *out, sample_rows, a, slice_of(data, size), "f.yaml", "/etc/x", error);
+    return config_parse(out, sizeof *out, sample_rows, a, slice_of(data, size), "f.yaml", "/etc/x",
+                        error);
 }
 
 static void diff_check(const struct sample *a, const struct sample *b)

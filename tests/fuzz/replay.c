@@ -1,4 +1,5 @@
-// replay: main for fuzz targets in ordinary builds: runs every file of the given folders through the target once.
+// replay: main for fuzz targets in ordinary builds: runs every file of the given folders through
+// the target once.
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,7 +31,9 @@ static int folder_replay(const char *folder)
     int count = 0;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         char path[4096];
-        if (e->d_name[0] == '.' || snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int)sizeof path) continue;
+        if (e->d_name[0] == '.' ||
+            snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int)sizeof path)
+            continue;
         int n = file_replay(path);
         if (n < 0) return closedir(d), fprintf(stderr, "%s: cannot be read\n", path), -1;
         count += n;

@@ -104,8 +104,8 @@ struct testca_pair testca_leaf(const struct testca_pair *root, const struct test
     EVP_PKEY *issuer_key = PEM_read_bio_PrivateKey(k, NULL, NULL, NULL), *key = key_make();
     CHECK(issuer != NULL && issuer_key != NULL);
     bool window = o->from_s != 0 || o->to_s != 0;
-    X509 *cert =
-        cert_make(key, o->common_name, window ? o->from_s : -3600, window ? o->to_s : 86400);
+    X509 *cert = cert_make(key, o->common_name, window ? o->from_s : -3600,
+                           window ? o->to_s : 86400);
     X509V3_CTX ctx;
     X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
     CHECK(X509_set_issuer_name(cert, X509_get_subject_name(issuer)) == 1);

@@ -1,4 +1,5 @@
-// testca: certificates made on the spot by BoringSSL, for tests that need a peer. P-256 keys; PEM texts that the caller frees.
+// testca: certificates made on the spot by BoringSSL, for tests that need a peer. P-256 keys; PEM
+// texts that the caller frees.
 #pragma once
 #include <stdint.h>
 
@@ -15,7 +16,8 @@ struct testca_pair {
     char *cert_pem, *key_pem;
 };
 
-// testca_root makes a self-signed CA; testca_leaf a certificate under it. testca_free frees both texts.
+// testca_root makes a self-signed CA; testca_leaf a certificate under it. testca_free frees both
+// texts.
 struct testca_pair testca_root(const char *common_name);
 struct testca_pair testca_leaf(const struct testca_pair *root,
                                const struct testca_options *options);

@@ -1,4 +1,5 @@
-// unit: what every unit test includes: cmocka behind the headers it needs, and assertions on our own types.
+// unit: what every unit test includes: cmocka behind the headers it needs, and assertions on our
+// own types.
 #pragma once
 // clang-format off
 #include <setjmp.h>
@@ -29,7 +30,8 @@ static inline void unit_slice(struct slice got, struct slice want, const char *t
     _fail(file, line);
 }
 
-// assert_ok(e) and assert_err(e, ERR_X) compare an error value and print both names when they differ.
+// assert_ok(e) and assert_err(e, ERR_X) compare an error value and print both names when they
+// differ.
 #define assert_ok(e) unit_err((e), 0, #e, __FILE__, __LINE__)
 #define assert_err(e, code) unit_err((e), (uint32_t)(code), #e, __FILE__, __LINE__)
 // assert_slice(got, want) compares two slices; assert_slice_str compares with a text.

@@ -1,5 +1,5 @@
-// What config refuses, and the exact sentence for each: every message names file, line, column, key, what is wrong and what was
-// expected.
+// What config refuses, and the exact sentence for each: every message names file, line, column,
+// key, what is wrong and what was expected.
 #include "cluster/err.h"
 #include "proto/err.h"
 #include "tests/unit/cluster/config_sample.h"
@@ -287,7 +287,8 @@ static void names_the_place_and_what_was_expected(void **state)
         struct sample s = {.workers = -1};
         arena_init(&a, 1 << 20);
         struct err err = sample_parse(&s, &a, bad[i].text, error);
-        if (!err_is(err, ERR_BAD_CONFIG)) print_error("case %zu was not refused: %s\n", i, bad[i].message);
+        if (!err_is(err, ERR_BAD_CONFIG))
+            print_error("case %zu was not refused: %s\n", i, bad[i].message);
         assert_err(err, ERR_BAD_CONFIG);
         assert_string_equal(error, bad[i].message);
         assert_non_null(strstr(error, "expected"));
@@ -326,7 +327,8 @@ static void bounds_its_memory(void **state)
         struct err err = sample_parse(&s, &a, text, error);
         if (failed(err)) {
             assert_err(err, ERR_NO_SPACE);
-            assert_string_equal(error, "f.yaml: needs more memory than there is for it; expected a smaller file");
+            assert_string_equal(
+                error, "f.yaml: needs more memory than there is for it; expected a smaller file");
             assert_int_equal(s.workers, -1);
             assert_int_equal(good, 0);
         } else {
@@ -345,11 +347,16 @@ static void says_which_file_cannot_be_read(void **state)
     struct sample s;
     arena_init(&a, 1 << 20);
     assert_err(config_load(&s, sizeof s, sample_rows, &a, "/tmp", error), ERR_BAD_CONFIG);
-    assert_string_equal(error, "/tmp: cannot be read: it is a folder; expected a readable YAML file");
-    assert_err(config_load(&s, sizeof s, sample_rows, &a, "/nowhere/at/all.yaml", error), ERR_BAD_CONFIG);
-    assert_string_equal(error, "/nowhere/at/all.yaml: cannot be read: No such file or directory; expected a readable YAML file");
-    assert_err(config_load(&s, sizeof s, sample_rows, &a, "/proc/nothing.yaml", error), ERR_BAD_CONFIG);
-    assert_string_equal(error, "/proc/nothing.yaml: cannot be read: No such file or directory; expected a readable YAML file");
+    assert_string_equal(error,
+                        "/tmp: cannot be read: it is a folder; expected a readable YAML file");
+    assert_err(config_load(&s, sizeof s, sample_rows, &a, "/nowhere/at/all.yaml", error),
+               ERR_BAD_CONFIG);
+    assert_string_equal(error, "/nowhere/at/all.yaml: cannot be read: No such file or directory; "
+                               "expected a readable YAML file");
+    assert_err(config_load(&s, sizeof s, sample_rows, &a, "/proc/nothing.yaml", error),
+               ERR_BAD_CONFIG);
+    assert_string_equal(error, "/proc/nothing.yaml: cannot be read: No such file or directory; "
+                               "expected a readable YAML file");
     arena_fini(&a);
 }
 

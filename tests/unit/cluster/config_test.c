@@ -1,4 +1,5 @@
-// config: values of every type, defaults, files and folders, the reference, and what a reload changes.
+// config: values of every type, defaults, files and folders, the reference, and what a reload
+// changes.
 #include <arpa/inet.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -31,7 +32,8 @@ static int teardown(void **state)
 static struct sample parsed(const char *text)
 {
     struct sample s;
-    struct err err = config_parse(&s, sizeof s, sample_rows, &arena, slice_str(text), "f.yaml", "/etc/x", error);
+    struct err err = config_parse(&s, sizeof s, sample_rows, &arena, slice_str(text), "f.yaml",
+                                  "/etc/x", error);
     if (failed(err)) print_error("%s\n", error);
     assert_ok(err);
     return s;
@@ -48,25 +50,26 @@ static void assert_address(const struct config_address *a, const char *text)
 static void reads_every_type(void **state)
 {
     (void)state;
-    struct sample s = parsed("name: \"two words\"\n"
-                             "workers: 64\n"
-                             "timeout: 2h\n"
-                             "body_size: 1MiB\n"
-                             "verbose: true\n"
-                             "note: 'it''s'\n"
-                             "level: warn\n"
-                             "tls: {key: ./k.pem, chain: /abs/c.pem, handshake: 250ms, tickets: false}\n"
-                             "backup: {key: b.pem}\n"
-                             "listen:\n"
-                             "  - address: \"[::1]:8443\"\n"
-                             "    mode: fast\n"
-                             "  - {address: \"unix:/run/x.sock\", conns_max: 7}\n"
-                             "tenants:\n"
-                             "  acme: {title: Acme, suffixes: [a.test], rate: -10}\n"
-                             "  \"b c\": {title: Bc}\n"
-                             "resolvers: [10.0.0.53, \"10.0.0.54:5353\"]\n"
-                             "allowed: [10.0.0.0/8, \"fd00::/8\"]\n"
-                             "weights: [-3, 0, 9223372036854775807]\n");
+    struct sample s = parsed(
+        "name: \"two words\"\n"
+        "workers: 64\n"
+        "timeout: 2h\n"
+        "body_size: 1MiB\n"
+        "verbose: true\n"
+        "note: 'it''s'\n"
+        "level: warn\n"
+        "tls: {key: ./k.pem, chain: /abs/c.pem, handshake: 250ms, tickets: false}\n"
+        "backup: {key: b.pem}\n"
+        "listen:\n"
+        "  - address: \"[::1]:8443\"\n"
+        "    mode: fast\n"
+        "  - {address: \"unix:/run/x.sock\", conns_max: 7}\n"
+        "tenants:\n"
+        "  acme: {title: Acme, suffixes: [a.test], rate: -10}\n"
+        "  \"b c\": {title: Bc}\n"
+        "resolvers: [10.0.0.53, \"10.0.0.54:5353\"]\n"
+        "allowed: [10.0.0.0/8, \"fd00::/8\"]\n"
+        "weights: [-3, 0, 9223372036854775807]\n");
     assert_string_equal(s.name, "two words");
     assert_int_equal(s.workers, 64);
     assert_int_equal(s.timeout_ms, 2 * 3600 * 1000);
@@ -138,7 +141,9 @@ static void reads_units_exactly(void **state)
     static const struct {
         const char *text;
         int64_t ms;
-    } cases[] = {{"0s", 0}, {"1ms", 1}, {"1s", 1000}, {"90s", 90000}, {"5m", 300000}, {"24h", 86400000},
+    } cases[] = {{"0s", 0},           {"1ms", 1},
+                 {"1s", 1000},        {"90s", 90000},
+                 {"5m", 300000},      {"24h", 86400000},
                  {"90d", 7776000000}, {"106751991167d", 9223372036828800000}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char text[256];
@@ -149,11 +154,13 @@ static void reads_units_exactly(void **state)
     assert_int_equal(parsed(SAMPLE_LEAST "body_size: 2KiB\n").body_size, 2048);
 }
 
-// What YAML itself allows stays allowed: byte order mark, CRLF, block texts, comments, an explicit document start and end.
+// What YAML itself allows stays allowed: byte order mark, CRLF, block texts, comments, an explicit
+// document start and end.
 static void takes_yaml_as_people_write_it(void **state)
 {
     (void)state;
-    struct sample s = parsed("\xef\xbb\xbf# comment\r\n---\r\nname: x\r\ntls:\r\n  key: k # behind\r\nlisten:\r\n- address: 127.0.0.1\r\n"
+    struct sample s = parsed("\xef\xbb\xbf# comment\r\n---\r\nname: x\r\ntls:\r\n  key: k # "
+                             "behind\r\nlisten:\r\n- address: 127.0.0.1\r\n"
                              "note: |\r\n  one\r\n  two\r\n...\r\n");
     assert_string_equal(s.note, "one\ntwo\n");
     assert_string_equal(s.tls.key, "/etc/x/k");
@@ -165,7 +172,8 @@ static void takes_yaml_as_people_write_it(void **state)
 static void reads_a_file_and_its_folder(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/certmill-config-XXXXXX", path[PATH_MAX], want[PATH_MAX + 16], real[PATH_MAX], was[PATH_MAX];
+    char folder[] = "/tmp/certmill-config-XXXXXX", path[PATH_MAX], want[PATH_MAX + 16],
+         real[PATH_MAX], was[PATH_MAX];
     struct sample s;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/a.yaml", folder);
@@ -203,7 +211,8 @@ static const char *const sample_docs =
     "| `backup` | group | absent |  | see there | Another one. |\n"
     "| `listen` | list of groups | **required** | 1 to 3 entries | restart | Listeners. |\n"
     "| `tenants` | map | empty | 0 to 4 entries | restart | By name. |\n"
-    "| `resolvers` | list of addresses | `[\"127.0.0.1:53\"]` | port 53 unless given | restart | DNS servers. |\n"
+    "| `resolvers` | list of addresses | `[\"127.0.0.1:53\"]` | port 53 unless given | restart | "
+    "DNS servers. |\n"
     "| `allowed` | list of ranges | absent |  | yes | Ranges. |\n"
     "| `weights` | list of integers | empty |  | restart | Numbers. |\n"
     "\n## `tls`\n\nTransport security.\n\n"
@@ -230,7 +239,8 @@ static const char *const sample_docs =
     "| key | type | default | bounds | reload | what it does |\n"
     "|---|---|---|---|---|---|\n"
     "| `title` | text | **required** | 2 to 20 bytes | restart | For people \\| machines. |\n"
-    "| `suffixes` | list of texts | `[internal.test, corp]` | at least 1 entry | restart | Names end so. |\n"
+    "| `suffixes` | list of texts | `[internal.test, corp]` | at least 1 entry | restart | Names "
+    "end so. |\n"
     "| `rate` | integer | `-5` | -10 to 0 | yes | Below zero. |\n";
 
 static void docs_are_stable(void **state)
@@ -273,8 +283,9 @@ static void written_defaults_change_nothing(void **state)
 {
     (void)state;
     struct sample a = parsed(SAMPLE_LEAST);
-    struct sample b = parsed(SAMPLE_LEAST "workers: 2\ntimeout: 1500ms\nbody_size: 64KiB\nverbose: false\nlevel: info\n"
-                                          "tenants: {}\nresolvers: [\"127.0.0.1:53\"]\nallowed: []\nweights: []\n");
+    struct sample b = parsed(
+        SAMPLE_LEAST "workers: 2\ntimeout: 1500ms\nbody_size: 64KiB\nverbose: false\nlevel: info\n"
+                     "tenants: {}\nresolvers: [\"127.0.0.1:53\"]\nallowed: []\nweights: []\n");
     struct config_changes changes;
     struct buf keys;
     buf_init(&keys, 1024);
@@ -294,7 +305,8 @@ static void tells_a_reload_what_needs_a_restart(void **state)
     } cases[] = {
         {"timeout: 1s\n", "timeout: 2s\n", 1, ""},
         {"workers: 1\n", "workers: 2\n", 0, "workers"},
-        {"workers: 1\ntimeout: 1s\n", "workers: 3\ntimeout: 2s\nbody_size: 1MiB\n", 1, "workers, body_size"},
+        {"workers: 1\ntimeout: 1s\n", "workers: 3\ntimeout: 2s\nbody_size: 1MiB\n", 1,
+         "workers, body_size"},
         {"", "note: x\n", 1, ""},
         {"note: x\n", "note: x\n", 0, ""},
         {"", "verbose: true\nlevel: debug\n", 2, ""},
@@ -303,9 +315,11 @@ static void tells_a_reload_what_needs_a_restart(void **state)
         {"weights: [1, 2]\n", "weights: [1]\n", 0, "weights"},
         {"resolvers: [1.1.1.1]\n", "resolvers: [1.1.1.1:5353]\n", 0, "resolvers"},
         {"allowed: [10.0.0.0/8]\n", "allowed: [10.0.0.0/9]\n", 1, ""},
-        {"tenants: {a: {title: Aa}, b: {title: Bb}}\n", "tenants: {b: {title: Bb}, a: {title: Aa}}\n", 0, ""},
+        {"tenants: {a: {title: Aa}, b: {title: Bb}}\n",
+         "tenants: {b: {title: Bb}, a: {title: Aa}}\n", 0, ""},
         {"tenants: {a: {title: Aa}}\n", "tenants: {a: {title: Aa, rate: -1}}\n", 1, ""},
-        {"tenants: {a: {title: Aa}}\n", "tenants: {a: {title: Ab}, c: {title: Cc}}\n", 0, "tenants.a.title, tenants.c"},
+        {"tenants: {a: {title: Aa}}\n", "tenants: {a: {title: Ab}, c: {title: Cc}}\n", 0,
+         "tenants.a.title, tenants.c"},
         {"tenants: {a: {title: Aa}}\n", "", 0, "tenants.a"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -327,8 +341,10 @@ static void tells_a_reload_what_needs_a_restart(void **state)
 static void compares_listeners_by_position(void **state)
 {
     (void)state;
-    struct sample a = parsed("name: x\ntls: {key: k}\nlisten: [{address: 1.1.1.1}, {address: 1.1.1.2}]\n");
-    struct sample b = parsed("name: x\ntls: {key: k, handshake: 6s}\nlisten: [{address: 1.1.1.1}, {address: 1.1.1.3}, {address: 1.1.1.4}]\n");
+    struct sample a = parsed(
+        "name: x\ntls: {key: k}\nlisten: [{address: 1.1.1.1}, {address: 1.1.1.2}]\n");
+    struct sample b = parsed("name: x\ntls: {key: k, handshake: 6s}\nlisten: [{address: 1.1.1.1}, "
+                             "{address: 1.1.1.3}, {address: 1.1.1.4}]\n");
     struct config_changes changes;
     struct buf keys;
     buf_init(&keys, 1024);

@@ -1,4 +1,5 @@
-// base64url: exhaustive for short texts against a definition by round trip (T07), and the published examples.
+// base64url: exhaustive for short texts against a definition by round trip (T07), and the published
+// examples.
 #include "proto/text/base64url.h"
 
 #include "proto/err.h"
@@ -105,8 +106,8 @@ static void is_exact_for_three_and_four(void **state)
     for (unsigned i = 0; i < 20 * 20 * 20 * 20; i++) {
         uint8_t c[4] = {sample[i % 20], sample[i / 20 % 20], sample[i / 400 % 20],
                         sample[i / 8000]};
-        bool want =
-            in_alphabet(c[0]) && in_alphabet(c[1]) && in_alphabet(c[2]) && in_alphabet(c[3]);
+        bool want = in_alphabet(c[0]) && in_alphabet(c[1]) && in_alphabet(c[2]) &&
+                    in_alphabet(c[3]);
         assert_int_equal(judge(slice_of(c, 4)), want);
     }
 }

@@ -1,4 +1,5 @@
-// csr: what clients send is taken (clients.md 56), and each defect of T25, T26 and T27 alone is refused.
+// csr: what clients send is taken (clients.md 56), and each defect of T25, T26 and T27 alone is
+// refused.
 #include "proto/der/csr.h"
 
 #include "proto/der/der.h"
@@ -112,14 +113,14 @@ static void takes_what_clients_send(void **state)
 static void takes_addresses(void **state)
 {
     (void)state;
-    struct slice names =
-        MAKE_JOINED(&arena, MAKE_TLV(&arena, 0x87, SLICE_LIT("\x0a\1\2\3")),
-                    MAKE_TLV(&arena, 0x82, SLICE_LIT("a.example")),
-                    MAKE_TLV(&arena, 0x87, SLICE_LIT("\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")),
-                    MAKE_TLV(&arena, 0x87, SLICE_LIT("\x0a\1\2\3")));
+    struct slice names = MAKE_JOINED(
+        &arena, MAKE_TLV(&arena, 0x87, SLICE_LIT("\x0a\1\2\3")),
+        MAKE_TLV(&arena, 0x82, SLICE_LIT("a.example")),
+        MAKE_TLV(&arena, 0x87, SLICE_LIT("\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")),
+        MAKE_TLV(&arena, 0x87, SLICE_LIT("\x0a\1\2\3")));
     struct make_csr parts = {.key = key(), .subject = subject(ORGANISATION)};
-    parts.extensions =
-        make_extension(&arena, OID_SUBJECT_ALT_NAME, true, MAKE_SEQUENCE(&arena, names));
+    parts.extensions = make_extension(&arena, OID_SUBJECT_ALT_NAME, true,
+                                      MAKE_SEQUENCE(&arena, names));
     assert_string_equal(names_of(make_csr(&arena, &parts)), "a.example 10.1.2.3 2001:db8::1");
 }
 
@@ -164,8 +165,8 @@ static void ignores_other_extensions_and_attributes(void **state)
     };
     struct slice all = make_alt_names(&arena, "a.example");
     for (size_t i = 0; i < COUNT_OF(asked); i++) {
-        struct slice other =
-            make_extension(&arena, asked[i].oid, true, make_hex(&arena, asked[i].value));
+        struct slice other = make_extension(&arena, asked[i].oid, true,
+                                            make_hex(&arena, asked[i].value));
         struct make_csr parts = {
             .key = key(),
             .extensions = MAKE_JOINED(&arena, other, make_alt_names(&arena, "a.example"))};
@@ -187,12 +188,12 @@ static void ignores_other_extensions_and_attributes(void **state)
 static void takes_the_older_name_of_the_extension_request(void **state)
 {
     (void)state;
-    struct slice values =
-        MAKE_TLV(&arena, 0x31, MAKE_SEQUENCE(&arena, make_alt_names(&arena, "a.example")));
-    struct slice older =
-        MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0x06, OID_MS_EXTENSION_REQUEST), values);
-    struct slice newer =
-        MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0x06, OID_EXTENSION_REQUEST), values);
+    struct slice values = MAKE_TLV(&arena, 0x31,
+                                   MAKE_SEQUENCE(&arena, make_alt_names(&arena, "a.example")));
+    struct slice older = MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0x06, OID_MS_EXTENSION_REQUEST),
+                                       values);
+    struct slice newer = MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0x06, OID_EXTENSION_REQUEST),
+                                       values);
     assert_string_equal(
         names_of(make_csr(&arena, &(struct make_csr){.key = key(), .attributes = older})),
         "a.example");
@@ -235,21 +236,21 @@ static void bounds_the_size(void **state)
     struct slice der = SLICE_NONE;
     for (size_t n = CSR_SIZE_MAX - 300; der.n != CSR_SIZE_MAX;
          n++) { // the signature's length varies by a few octets
-        struct slice padding =
-            make_extension(&arena, SLICE_LIT("\x2a\x03"), false, slice_of(filler, n));
+        struct slice padding = make_extension(&arena, SLICE_LIT("\x2a\x03"), false,
+                                              slice_of(filler, n));
         der = make_csr(&arena, &(struct make_csr){.key = key(),
                                                   .extensions = MAKE_JOINED(&arena, san, padding)});
         if (der.n > CSR_SIZE_MAX) n -= 20;
     }
     assert_string_equal(names_of(der), "a.example");
-    struct slice padding =
-        make_extension(&arena, SLICE_LIT("\x2a\x03"), false, slice_of(filler, CSR_SIZE_MAX - 100));
+    struct slice padding = make_extension(&arena, SLICE_LIT("\x2a\x03"), false,
+                                          slice_of(filler, CSR_SIZE_MAX - 100));
     refused(make_csr(&arena, &(struct make_csr){.key = key(),
                                                 .extensions = MAKE_JOINED(&arena, san, padding)}),
             ERR_BAD_CSR, "too large");
 }
 
-#define NAMES(...)                                                                                 \
+#define NAMES(...) \
     make_extension(&arena, OID_SUBJECT_ALT_NAME, false, MAKE_SEQUENCE(&arena, __VA_ARGS__))
 
 static void refuses_names_that_cannot_be_certified(void **state)
@@ -324,17 +325,17 @@ static void refuses_each_defect_of_structure(void **state)
         &arena, 0x04, MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0x82, SLICE_LIT("a.example"))));
     struct slice cn = MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0x06, OID_COMMON_NAME),
                                     MAKE_TLV(&arena, 0x0c, SLICE_LIT("a.example")));
-#define ATTRIBUTES(...)                                                                            \
-    {                                                                                              \
-        .key = key(), .attributes = MAKE_JOINED(&arena, __VA_ARGS__)                               \
+#define ATTRIBUTES(...)                                              \
+    {                                                                \
+        .key = key(), .attributes = MAKE_JOINED(&arena, __VA_ARGS__) \
     }
-#define EXTENSIONS(...)                                                                            \
-    {                                                                                              \
-        .key = key(), .extensions = MAKE_JOINED(&arena, __VA_ARGS__)                               \
+#define EXTENSIONS(...)                                              \
+    {                                                                \
+        .key = key(), .extensions = MAKE_JOINED(&arena, __VA_ARGS__) \
     }
-#define SUBJECT(...)                                                                               \
-    {                                                                                              \
-        .key = key(), .extensions = san, .subject = MAKE_SEQUENCE(&arena, __VA_ARGS__)             \
+#define SUBJECT(...)                                                                   \
+    {                                                                                  \
+        .key = key(), .extensions = san, .subject = MAKE_SEQUENCE(&arena, __VA_ARGS__) \
     }
     const struct {
         const char *defect;
@@ -465,15 +466,14 @@ static void refuses_keys(void **state)
             .key = key(), .extensions = san, .spki = make_rsa_spki(&arena, sizes[i], "010001")};
         refused(make_csr(&arena, &parts), ERR_BAD_CSR_KEY, "RSA size");
     }
-    static const char *const spkis[] =
-        {
-            "3039301306072a8648ce3d020106082a8648ce3d030107032200036b17d1f2e12c4247f8bce6e563a440f2"
-            "77037d812deb33a0f4a13945d898c296",                       // compressed
-            "3019301306072a8648ce3d020106082a8648ce3d03010703020000", // infinity
-            "302a300506032b656e0321006b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2"
-            "96", // X25519
-            "3000",
-        };
+    static const char *const spkis[] = {
+        "3039301306072a8648ce3d020106082a8648ce3d030107032200036b17d1f2e12c4247f8bce6e563a440f2"
+        "77037d812deb33a0f4a13945d898c296",                       // compressed
+        "3019301306072a8648ce3d020106082a8648ce3d03010703020000", // infinity
+        "302a300506032b656e0321006b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2"
+        "96", // X25519
+        "3000",
+    };
     for (size_t i = 0; i < COUNT_OF(spkis); i++) {
         refused(make_csr(&arena, &(struct make_csr){.key = key(),
                                                     .extensions = san,
@@ -514,7 +514,8 @@ static void proof_must_be_by_the_key_inside(void **state)
     }
 }
 
-// Every bit of a good request matters: flipped, it is refused by the reader or by the check of the signature.
+// Every bit of a good request matters: flipped, it is refused by the reader or by the check of the
+// signature.
 static void every_bit_counts(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-// der: one defect per case; each good value is also cut short at every length and padded with a byte.
+// der: one defect per case; each good value is also cut short at every length and padded with a
+// byte.
 #include "proto/der/der.h"
 
 #include "proto/err.h"

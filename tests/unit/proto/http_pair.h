@@ -1,5 +1,6 @@
-// http_pair: a server session and, where wanted, a client session joined by memory; what the server saw and answered is
-// kept as text, so that a test compares stories. Bytes travel in chunks of a chosen size.
+// http_pair: a server session and, where wanted, a client session joined by memory; what the server
+// saw and answered is kept as text, so that a test compares stories. Bytes travel in chunks of a
+// chosen size.
 #pragma once
 #include "proto/http/http.h"
 

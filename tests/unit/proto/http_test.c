@@ -1,5 +1,5 @@
-// http: both versions, both roles, over memory: what arrives is what was sent, however the bytes are cut; what could be read in
-// two ways is refused; floods end the connection.
+// http: both versions, both roles, over memory: what arrives is what was sent, however the bytes
+// are cut; what could be read in two ways is refused; floods end the connection.
 #include "proto/http/http.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-// json: what is refused that a common parser takes (T06), typed access, and the form of what is written.
+// json: what is refused that a common parser takes (T06), typed access, and the form of what is
+// written.
 #include "proto/text/json.h"
 
 #include "proto/err.h"
@@ -95,7 +96,8 @@ static void refuses_a_member_twice(void **state)
         assert_ok(json_parse(&j, &arena, slice_str(good[i])));
 }
 
-// many_members writes an object of `count` members, the last of which repeats number `twin` (or is new when that is `count`).
+// many_members writes an object of `count` members, the last of which repeats number `twin` (or is
+// new when that is `count`).
 static struct slice many_members(unsigned count, unsigned twin)
 {
     buf_clear(&out);

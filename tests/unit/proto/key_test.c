@@ -99,10 +99,10 @@ static void judges_rsa_exponents(void **state)
 #define G_X "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
 #define G_Y "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
 #define RSA_15 "300d06092a864886f70d0101010500"
-#define SMALL_RSA                                                                                  \
-    "301a021500"                                                                                   \
-    "f1a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"                                                     \
-    "0201"                                                                                         \
+#define SMALL_RSA                              \
+    "301a021500"                               \
+    "f1a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5" \
+    "0201"                                     \
     "03"
 
 static void takes_the_generator_of_the_curve(void **state)
@@ -226,8 +226,8 @@ static void algorithm_must_fit_the_key(void **state)
         struct slice spki = make_spki(&arena, key),
                      signature = make_signature(&arena, key, message);
         for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-            struct slice algorithm =
-                make_algorithm(&arena, make_key(kinds[i].type, kinds[i].bits, 0));
+            struct slice algorithm = make_algorithm(&arena,
+                                                    make_key(kinds[i].type, kinds[i].bits, 0));
             assert_int_equal(signature_verify(algorithm, spki, message, signature), i == k);
         }
         assert_false(

@@ -1,4 +1,5 @@
-// map: against a plain array as its model, with many removals so that runs of slots are cut and closed.
+// map: against a plain array as its model, with many removals so that runs of slots are cut and
+// closed.
 #include "proto/base/map.h"
 
 #include <string.h>

@@ -219,7 +219,8 @@ static bool ldh(unsigned c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-// Each octet at the front, in the middle and at the end of a label; the dot makes two labels and the hyphen is fine inside.
+// Each octet at the front, in the middle and at the end of a label; the dot makes two labels and
+// the hyphen is fine inside.
 static void judges_every_octet_in_every_place(void **state)
 {
     (void)state;

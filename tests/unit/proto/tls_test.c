@@ -1,4 +1,5 @@
-// tls: handshakes over memory between our own client and server: who is let in, who is not, and why.
+// tls: handshakes over memory between our own client and server: who is let in, who is not, and
+// why.
 #include "proto/tls/tls.h"
 
 #include <stdio.h>
@@ -164,15 +165,15 @@ static void roles_are_checked_in_both_directions(void **state)
     (void)state;
     struct testca_pair acme = testca_leaf(
         &root, &(struct testca_options){.common_name = "acme", .uri = "urn:certmill:role:acme"});
-    struct testca_pair two =
-        testca_leaf(&root, &(struct testca_options){.common_name = "two",
-                                                    .uri = "urn:certmill:role:acme",
-                                                    .uri2 = "urn:certmill:role:signer"});
+    struct testca_pair two = testca_leaf(
+        &root, &(struct testca_options){.common_name = "two",
+                                        .uri = "urn:certmill:role:acme",
+                                        .uri2 = "urn:certmill:role:signer"});
     struct testca_pair none = testca_leaf(
         &root, &(struct testca_options){.common_name = "customer", .dns = "customer.test"});
-    struct testca_pair foreign =
-        testca_leaf(&other_root, &(struct testca_options){.common_name = "acme",
-                                                          .uri = "urn:certmill:role:acme"});
+    struct testca_pair foreign = testca_leaf(
+        &other_root,
+        &(struct testca_options){.common_name = "acme", .uri = "urn:certmill:role:acme"});
     const struct {
         const struct testca_pair *client;
         const char *want_server_role;
