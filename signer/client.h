@@ -47,6 +47,8 @@ struct signer_issuer {
     uint32_t serial_key_generation; // the newest
 };
 
+// signer_client_new starts connecting; signer_client_ready: a connected signer has described
+// itself. signer_client_free closes the channel.
 RESULT signer_client_new(struct signer_client **out, struct shard *shard,
                          const struct signer_client_options *options);
 void signer_client_free(struct signer_client *c);

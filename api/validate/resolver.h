@@ -22,6 +22,8 @@ struct resolver_query {
     const char *note;
 };
 
+// resolver_new makes the shard's resolver, NULL without memory; resolver_free gives up every query
+// under way, whose callers are not told. NULL is fine.
 struct resolver *resolver_new(struct shard *shard);
 void resolver_free(struct resolver *r);
 // resolver_start asks for the addresses of `name` (borrowed for the call), each with `port`; `done`

@@ -29,6 +29,8 @@ struct validate_method_row {
     void (*abandon)(struct validation *v);
 };
 
+// validation_shard and validation_resolver are what a try works with; borrowed from the
+// validation's owner.
 struct shard *validation_shard(const struct validation *v);
 struct resolver *validation_resolver(const struct validation *v);
 // validation_try_end ends a try: the cause without name, count and time, which validate.c adds.

@@ -13,6 +13,7 @@ struct trail {
     size_t n;
 };
 
+// trail_cut goes back to a length that `n` was at before: leaving a key.
 void trail_cut(struct trail *t, size_t n);
 // trail_key appends ".key", quoted when it holds more than letters, digits, '_' and '-';
 // trail_index appends "[i]".

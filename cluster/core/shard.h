@@ -76,6 +76,8 @@ void shard_free(struct shard *s);
 // shard_turn waits at most `wait_ms` for work and runs one turn.
 void shard_turn(struct shard *s, unsigned wait_ms);
 
+// What a shard is and has. shard_sibling is another shard of the program, to post to (any thread);
+// all are borrowed.
 unsigned shard_index(const struct shard *s);
 unsigned shard_count(const struct shard *s); // of the program
 struct shard *shard_sibling(struct shard *s, unsigned index);

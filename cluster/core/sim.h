@@ -18,6 +18,7 @@ struct sim_options {
     unsigned window;             // bytes that may be under way or unread per direction; 0: 65536
 };
 
+// sim_new makes a world without shards; the options are copied. ERR_NO_SPACE.
 RESULT sim_new(struct sim **out, const struct sim_options *options);
 // sim_free: every shard of the world has been freed before.
 void sim_free(struct sim *s);

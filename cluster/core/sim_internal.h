@@ -22,6 +22,7 @@ struct sim {
 // Simulated descriptors are far above real ones, so that mixing them up fails at once.
 enum { SIM_FD_FIRST = 1 << 24 };
 
+// sim_draw is the next 64 bits of the seed's sequence; all chance in the world comes from it.
 uint64_t sim_draw(struct sim *s);
 // sim_below is a number in [0, n); 0 when n is 0.
 uint64_t sim_below(struct sim *s, uint64_t n);

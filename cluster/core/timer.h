@@ -22,6 +22,7 @@ struct timer_place {
     unsigned slot;
 };
 
+// timer_wheel_init makes an empty wheel that stands at `now_ms`.
 void timer_wheel_init(struct timer_wheel *w, uint64_t now_ms);
 // timer_wheel_place: the level is that of the highest base-64 digit in which `due_ms` differs from
 // `now_ms`, the slot that digit of `due_ms`. `due_ms` is later than `now_ms`. Beyond the reach: the

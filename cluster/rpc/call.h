@@ -38,6 +38,7 @@ struct rpc_call {
     struct list node;
 };
 
+// rpc_channel_new starts connecting to the targets; rpc_channel_free closes the connections.
 struct rpc_channel *rpc_channel_new(struct shard *shard, const struct rpc_channel_options *options);
 void rpc_channel_free(struct rpc_channel *c);
 // rpc_call_start sends a request (packed before it returns) to the best target, or to `target` when

@@ -91,5 +91,6 @@ void stream_answer(struct stream *st, const struct http_header *trailers, size_t
 // session_refusal is the answer that the session itself gives with `status`; headers are static.
 struct http_response session_refusal(const struct http_session *s, unsigned status);
 
+// h1_new and h2_new make a session of one version, without its callbacks; NULL without memory.
 struct http_session *h1_new(bool server, const struct http_limits *limits, void *ctx);
 struct http_session *h2_new(bool server, const struct http_limits *limits, void *ctx);

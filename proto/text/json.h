@@ -20,6 +20,7 @@ enum { JSON_DEPTH_MAX = 16, JSON_VALUE_COUNT_MAX = 8192 };
 // afterwards.
 RESULT json_parse(struct json *out, struct arena *a, struct slice text);
 
+// json_is_* say what a value is; an absent one is nothing.
 bool json_is_object(struct json j);
 bool json_is_array(struct json j);
 bool json_is_string(struct json j);
@@ -49,6 +50,7 @@ struct json_out {
     bool comma;
 };
 
+// json_out_begin starts a document at the end of `buf`, which is borrowed until json_out_end.
 void json_out_begin(struct json_out *o, struct buf *buf);
 // json_out_end returns the first error since begin; depth is back at zero (CHECKed).
 RESULT json_out_end(struct json_out *o);
