@@ -19,6 +19,15 @@ function(certmill_program)
   set_target_properties(${A_NAME} PROPERTIES LINKER_LANGUAGE CXX)
 endfunction()
 
+# What every ctest entry of ours finds: its labels, a bound, 77 for skipped, and in the environment where things are. Debian's
+# programs come first in PATH: another python3, for one, would not have Debian's modules.
+set(CERTMILL_PYTHON /usr/bin/python3)
+function(certmill_test_properties test labels timeout)
+  set_tests_properties(${test} PROPERTIES LABELS "${labels}" SKIP_RETURN_CODE 77 TIMEOUT ${timeout}
+    ENVIRONMENT "CERTMILL_SOURCE_DIR=${CMAKE_SOURCE_DIR};CERTMILL_DEPS=${CERTMILL_DEPS};CERTMILL_BIN=${CMAKE_BINARY_DIR}/bin;CERTMILL_BUILD=${CMAKE_BINARY_DIR}"
+    ENVIRONMENT_MODIFICATION "PATH=path_list_prepend:/usr/sbin;PATH=path_list_prepend:/usr/bin")
+endfunction()
+
 # certmill_unit_test(NAME n SOURCES ... LINK ... [LABELS l...] [TIMEOUT s]): a cmocka program that is one ctest entry.
 function(certmill_unit_test)
   cmake_parse_arguments(A "" "NAME;TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
@@ -32,8 +41,7 @@ function(certmill_unit_test)
   target_link_libraries(${A_NAME} PRIVATE certmill_options ${A_LINK} dep::cmocka)
   set_target_properties(${A_NAME} PROPERTIES LINKER_LANGUAGE CXX RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${A_NAME} COMMAND ${A_NAME})
-  set_tests_properties(${A_NAME} PROPERTIES LABELS "${A_LABELS}" SKIP_RETURN_CODE 77 TIMEOUT ${A_TIMEOUT}
-    ENVIRONMENT "CERTMILL_SOURCE_DIR=${CMAKE_SOURCE_DIR};CERTMILL_DEPS=${CERTMILL_DEPS};CERTMILL_BIN=${CMAKE_BINARY_DIR}/bin")
+  certmill_test_properties(${A_NAME} "${A_LABELS}" ${A_TIMEOUT})
 endfunction()
 
 # certmill_script_test(NAME n COMMAND ... LABELS l [TIMEOUT s]): a script that is one ctest entry, with the same environment.
@@ -42,9 +50,9 @@ function(certmill_script_test)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 300)
   endif()
+  list(TRANSFORM A_COMMAND REPLACE "^python3$" ${CERTMILL_PYTHON} AT 0)
   add_test(NAME ${A_NAME} COMMAND ${A_COMMAND})
-  set_tests_properties(${A_NAME} PROPERTIES LABELS "${A_LABELS}" SKIP_RETURN_CODE 77 TIMEOUT ${A_TIMEOUT}
-    ENVIRONMENT "CERTMILL_SOURCE_DIR=${CMAKE_SOURCE_DIR};CERTMILL_DEPS=${CERTMILL_DEPS};CERTMILL_BIN=${CMAKE_BINARY_DIR}/bin;CERTMILL_BUILD=${CMAKE_BINARY_DIR}")
+  certmill_test_properties(${A_NAME} "${A_LABELS}" ${A_TIMEOUT})
 endfunction()
 
 # certmill_fuzz_target(NAME n SOURCES ... LINK ...): with CERTMILL_FUZZ a libFuzzer program; elsewhere the same code with

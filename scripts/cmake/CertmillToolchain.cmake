@@ -37,8 +37,13 @@ if(CERTMILL_DCHECK)
 endif()
 # No program carries the place where it was built: file names in asserts and debug information are relative.
 target_compile_options(certmill_options INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
-# libpq brings OpenSSL into the process; without this its symbols meet BoringSSL's and the program crashes.
-target_link_options(certmill_options INTERFACE -Wl,--exclude-libs,ALL)
+# libpq brings OpenSSL into the process; without this its symbols meet BoringSSL's and the program crashes. clang's sanitizers
+# are static libraries that must stay visible, so that libstdc++ allocates and frees by the same ones.
+if(CERTMILL_SANITIZE AND CMAKE_C_COMPILER_ID MATCHES "Clang")
+  target_link_options(certmill_options INTERFACE -Wl,--exclude-libs,libcrypto.a:libssl.a)
+else()
+  target_link_options(certmill_options INTERFACE -Wl,--exclude-libs,ALL)
+endif()
 if(CERTMILL_HARDEN)
   target_compile_options(certmill_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
     -fstack-clash-protection

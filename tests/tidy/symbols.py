@@ -43,7 +43,7 @@ LIBRARY_RULES = {
             (any_of(SIGNER_KEYS), "only the signer holds CA keys")],
 }
 # Generated code, and what nobody else links.
-NO_RULE = re.compile(r".*_messages|bench.*|test.*")
+NO_RULE = re.compile(r".*_messages|bench.*")
 
 # Shared libraries that a program must not load.
 PROGRAM_RULES = {
