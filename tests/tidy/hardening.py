@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """hardening: each release program is position independent, has its tables read-only before main, canaries, checked string
-functions, no executable stack, branch targets marked, no run path, and nothing that a plain x86-64 lacks outside chosen code.
+functions, no executable stack, branch targets marked, no run path; and no source is compiled for more than a plain x86-64 but
+the vector code that is chosen at run time.
 
 usage: hardening.py FILE...
 """
@@ -39,10 +40,19 @@ def hardening_problems(path):
     return [f"{name}: {why}" for fine, why in checks if not fine]
 
 
+def baseline_problems(source, arguments):
+    """Wider instructions are for proto/p256, which asks the processor first."""
+    return [f"{source} is compiled with {a}: the program would die on an older processor" for a in arguments
+            if re.match(r"-march=|-mcpu=|-mtune=native|-m(avx|sse[34]|bmi|adx|fma|aes)", a)
+            and (a.endswith("=native") or not source.startswith("proto/p256/"))]
+
+
 def main():
     if len(sys.argv) == 1:
         tree.skip("this build has no programs")
-    tree.tell("programs", len(sys.argv) - 1, [p for path in sys.argv[1:] for p in hardening_problems(path)])
+    problems = [p for path in sys.argv[1:] for p in hardening_problems(path)]
+    problems += [p for source, _, arguments in tree.compile_commands() for p in baseline_problems(source, arguments)]
+    tree.tell("programs", len(sys.argv) - 1, problems)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import directions
+import hardening
 import headers
 import layout
 import places
@@ -156,8 +157,13 @@ class Files(unittest.TestCase):
 
 
 class Hardening(unittest.TestCase):
+    def test_baseline(self):
+        for source, flag, fine in [("store/batch.c", "-march=x86-64-v3", False), ("store/batch.c", "-mavx2", False),
+                                   ("store/batch.c", "-O3", True), ("proto/p256/field_ifma.c", "-mavx512ifma", True),
+                                   ("proto/p256/field_ifma.c", "-march=native", False)]:
+            self.assertEqual(not hardening.baseline_problems(source, ["-c", flag]), fine, (source, flag))
+
     def test_each(self):
-        import hardening
         source = '#include <stdio.h>\n#include <string.h>\nint main(int n, char **v) { char b[64]; strcpy(b, v[n - 1]); return puts(b); }'
         whole = ["-O2", "-fPIE", "-pie", "-Wl,-z,relro,-z,now,-z,noexecstack", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong",
                  "-fcf-protection=full"]
