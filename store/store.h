@@ -184,6 +184,8 @@ void store_authz_get(struct store *s, struct store_authz_get *c);
 struct store_authz_decide {
     struct store_cmd cmd;
     struct id id;
+    struct id order; // of the authorization: locked first
+    int64_t tag;     // random: a repeat of the command recognises its own work
     bool valid;
     enum challenge_type by;
     struct slice error;     // problem JSON when not valid
@@ -208,7 +210,9 @@ enum intent_outcome {
 };
 struct store_intent_create {
     struct store_cmd cmd;
-    struct intent intent; // created_at_us is set by the database
+    struct intent intent;    // created_at_us is set by the database
+    const struct id *authzs; // of the order, as read: their number is compared with the order's
+    size_t authz_count;
     uint32_t key_version;
     enum intent_outcome outcome;
     enum order_status order_status;
@@ -271,7 +275,9 @@ struct store_intents_claim {
     struct id node;
     uint64_t boot;
     unsigned limit;
-    unsigned age_ms; // 30000
+    unsigned age_ms;            // 30000
+    const uint64_t *dead_boots; // boots that are known to be gone: claimed at any age
+    size_t dead_count;
     struct intent *out;
     size_t out_count;
 };

@@ -50,7 +50,8 @@ endif()
 certmill_dep(nghttp2 nghttp2/nghttp2.h nghttp2)
 certmill_dep(llhttp llhttp.h libllhttp.a)
 certmill_dep(yyjson yyjson.h "libyyjson.a;yyjson") # static where there is one
-certmill_dep(uring liburing.h uring)
+# Static: the shared 2.3 does not export io_uring_register_restrictions.
+certmill_dep(uring liburing.h liburing.a)
 certmill_dep(cares ares.h cares)
 certmill_dep(pq libpq-fe.h pq postgresql)
 certmill_dep(protobuf_c protobuf-c/protobuf-c.h protobuf-c)

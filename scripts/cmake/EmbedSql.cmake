@@ -1,0 +1,12 @@
+# EmbedSql: writes a C file with the migrations of a folder. cmake -DIN="a.sql;b.sql" -DOUT=file.c -P EmbedSql.cmake
+set(rows "")
+foreach(file ${IN})
+  get_filename_component(name ${file} NAME)
+  string(REGEX MATCH "^[0-9]+" version ${name})
+  math(EXPR version "${version}")
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(APPEND arrays "static const char sql_${version}[] = {${bytes}0};\n")
+  string(APPEND rows "    {${version}, \"${name}\", sql_${version}},\n")
+endforeach()
+file(WRITE ${OUT} "// Made from store/schema/*.sql.\n#include \"store/schema.h\"\n\n${arrays}\nconst struct migration migrations[] = {\n${rows}};\nconst size_t migration_count = sizeof migrations / sizeof migrations[0];\n")
