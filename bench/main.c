@@ -1,0 +1,37 @@
+// certmill-bench: the load generator and micro-benchmarks. main only finds the command.
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/err.h"
+#include "bench/once.h"
+#include "cluster/err.h"
+#include "proto/err.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"once", once_main, "one certificate from any ACME server, checked and printed"},
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: certmill-bench COMMAND [options]\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\ncertmill-bench COMMAND --help says more.\n");
+}
+
+int main(int argc, char **argv)
+{
+    proto_err_register();
+    cluster_err_register();
+    bench_err_register();
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+        return usage(stdout), 0;
+    for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    usage(stderr);
+    return 2;
+}

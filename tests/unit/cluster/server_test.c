@@ -1,0 +1,353 @@
+// server: the server and dialed connections over real sockets: versions, TLS, deadlines, PROXY,
+// drain.
+#include "cluster/core/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cluster/core/address.h"
+#include "cluster/core/dial.h"
+#include "cluster/core/log.h"
+#include "cluster/core/metrics.h"
+#include "cluster/err.h"
+#include "cluster/events.h"
+#include "proto/err.h"
+#include "tests/support/testca.h"
+#include "tests/unit/unit.h"
+
+static struct log *logger;
+static struct metrics *metrics;
+static struct shard *shard;
+static struct testca_pair root, leaf;
+static const enum shard_io backends[] = {SHARD_IO_URING, SHARD_IO_EPOLL};
+
+struct rig {
+    struct server *server;
+    struct tls_context *server_tls, *client_tls;
+    bool hold, drained;
+    struct http_exchange *held;
+    char peer[ADDRESS_TEXT_MAX];
+    struct dial_conn *conn;
+    bool ready, closed;
+    struct err closed_err;
+    struct dial_call calls[32];
+    unsigned answers, ok, failures;
+};
+
+static void on_request(void *ctx, struct http_exchange *x, const struct server_peer *peer)
+{
+    struct rig *g = ctx;
+    address_text(g->peer, (const struct sockaddr *)&peer->address);
+    if (g->hold)
+        g->held = x;
+    else
+        server_respond(x, &(struct http_response){.status = 200, .body = x->request.body});
+}
+
+static void on_gone(void *ctx, struct http_exchange *x)
+{
+    struct rig *g = ctx;
+    if (g->held != x) http_exchange_release(x);
+}
+
+static void on_drained(void *ctx) { ((struct rig *)ctx)->drained = true; }
+
+static void on_ready(void *ctx, struct dial_conn *c)
+{
+    (void)c;
+    ((struct rig *)ctx)->ready = true;
+}
+
+static void on_closed(void *ctx, struct dial_conn *c, struct err why, const char *note)
+{
+    struct rig *g = ctx;
+    (void)c;
+    (void)note;
+    g->closed = true;
+    g->closed_err = why;
+    g->conn = NULL;
+}
+
+static const struct http_limits limits = {.head_size_max = 16384,
+                                          .body_size_max = 65536,
+                                          .header_count_max = 64,
+                                          .streams_max = 64,
+                                          .abuse_max = 100,
+                                          .out_size_max = 1 << 20};
+static const struct server_handler handler = {on_request, on_gone, on_drained};
+static const struct dial_callbacks callbacks = {on_ready, on_closed};
+static struct rig *current;
+
+static void on_answer(struct dial_call *call, struct err why, const struct http_response *r,
+                      bool unprocessed)
+{
+    (void)call;
+    (void)unprocessed;
+    current->answers++;
+    current->ok += r != NULL && r->status == 200;
+    current->failures += failed(why);
+}
+
+static void turns(struct rig *g, bool (*done)(struct rig *g))
+{
+    for (int i = 0; i < 3000 && !done(g); i++) shard_turn(shard, 2);
+    if (!done(g)) fail_msg("did not happen in time");
+}
+
+static bool is_ready(struct rig *g) { return g->ready || g->closed; }
+static bool is_closed(struct rig *g) { return g->closed; }
+static bool has_answer(struct rig *g) { return g->answers > 0; }
+static bool has_held(struct rig *g) { return g->held != NULL; }
+static bool is_drained(struct rig *g) { return g->drained; }
+
+static void rig_start(struct rig *g, bool tls, enum http_version version)
+{
+    char note[256] = "";
+    *g = (struct rig){0};
+    current = g;
+    struct server_options o = {.name = "test",
+                               .plain_version = version,
+                               .http = limits,
+                               .conns_max = 64,
+                               .handshake_ms = 300,
+                               .head_ms = 200,
+                               .body_ms = 200,
+                               .idle_ms = 400,
+                               .write_ms = 1000,
+                               .request_ms = 500};
+    assert_ok(address_parse(&o.listen, &o.listen_len, SLICE_LIT("127.0.0.1:0"), 1));
+    if (tls) {
+        struct tls_options so = {.chain_pem = slice_str(leaf.cert_pem),
+                                 .key_pem = slice_str(leaf.key_pem),
+                                 .alpn_h2 = true,
+                                 .alpn_http_1_1 = true};
+        struct tls_options co = {.trust_pem = slice_str(root.cert_pem),
+                                 .alpn_h2 = version == HTTP_2,
+                                 .alpn_http_1_1 = version == HTTP_1_1};
+        assert_ok(tls_context_new(&g->server_tls, note, sizeof note, true, &so));
+        assert_ok(tls_context_new(&g->client_tls, note, sizeof note, false, &co));
+        o.tls = g->server_tls;
+    }
+    assert_ok(server_new(&g->server, note, sizeof note, shard, &o, &handler, g));
+}
+
+static void rig_dial(struct rig *g, enum http_version version)
+{
+    struct dial_options d = {.tls = g->client_tls,
+                             .server_name = "localhost",
+                             .version = version,
+                             .http = &limits,
+                             .connect_ms = 1000,
+                             .handshake_ms = 1000};
+    char text[64];
+    snprintf(text, sizeof text, "127.0.0.1:%u", server_port(g->server));
+    assert_ok(address_parse(&d.address, &d.address_len, slice_str(text), 1));
+    g->ready = g->closed = false;
+    g->conn = dial_open(shard, &d, &callbacks, g);
+    assert_non_null(g->conn);
+    turns(g, is_ready);
+    assert_true(g->ready);
+}
+
+static void rig_send(struct rig *g, unsigned i, size_t body)
+{
+    static uint8_t bytes[60000];
+    struct http_request r = {.method = HTTP_POST,
+                             .path = SLICE_LIT("/x"),
+                             .authority = SLICE_LIT("localhost"),
+                             .secure = true,
+                             .body = slice_of(bytes, body)};
+    g->calls[i] = (struct dial_call){.done = on_answer};
+    assert_ok(dial_send(g->conn, &g->calls[i], &r, 3000));
+}
+
+static void rig_stop(struct rig *g)
+{
+    if (g->conn != NULL) {
+        dial_close(g->conn);
+        turns(g, is_closed);
+    }
+    server_free(g->server);
+    for (int i = 0; i < 20; i++) shard_turn(shard, 1);
+    tls_context_free(g->server_tls);
+    tls_context_free(g->client_tls);
+}
+
+static void requests_are_answered(void **state)
+{
+    (void)state;
+    for (int tls = 0; tls < 2; tls++)
+        for (int version = HTTP_1_1; version <= HTTP_2; version++) {
+            struct rig g;
+            rig_start(&g, tls, (enum http_version)version);
+            rig_dial(&g, (enum http_version)version);
+            for (unsigned i = 0; i < 8; i++) {
+                rig_send(&g, i, i * 8000);
+                g.answers = 0;
+                turns(&g, has_answer);
+            }
+            assert_int_equal(g.ok, 8);
+            rig_stop(&g);
+        }
+}
+
+static bool many_done(struct rig *g) { return g->answers == 32; }
+
+static void many_at_once(void **state)
+{
+    (void)state;
+    struct rig g;
+    rig_start(&g, true, HTTP_2);
+    rig_dial(&g, HTTP_2);
+    for (unsigned i = 0; i < 32; i++) rig_send(&g, i, 30000);
+    turns(&g, many_done);
+    assert_int_equal(g.ok, 32);
+    rig_stop(&g);
+}
+
+static void a_slow_handler_is_answered_for(void **state)
+{
+    (void)state;
+    for (int version = HTTP_1_1; version <= HTTP_2; version++) {
+        struct rig g;
+        rig_start(&g, false, (enum http_version)version);
+        g.hold = true;
+        rig_dial(&g, (enum http_version)version);
+        rig_send(&g, 0, 10);
+        turns(&g, has_answer);
+        assert_int_equal(g.ok, 0);
+        assert_int_equal(g.failures, 0); // 503
+        assert_non_null(g.held);
+        server_respond(g.held, &(struct http_response){.status = 200});
+        rig_stop(&g);
+    }
+}
+
+static int raw_connect(unsigned port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+// closes_within turns until the server has ended the raw connection.
+static unsigned closes_after_ms(int fd)
+{
+    uint64_t from = shard_now_ns(shard);
+    char b[4096];
+    for (int i = 0; i < 3000; i++) {
+        shard_turn(shard, 2);
+        ssize_t n = recv(fd, b, sizeof b, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
+    }
+    return (unsigned)((shard_now_ns(shard) - from) / 1000000);
+}
+
+static void each_phase_has_its_deadline(void **state)
+{
+    (void)state;
+    struct rig g;
+    rig_start(&g, true, HTTP_2);
+    int fd = raw_connect(server_port(g.server)); // says nothing: handshake deadline
+    assert_in_range(closes_after_ms(fd), 250, 900);
+    close(fd);
+    rig_stop(&g);
+    rig_start(&g, false, HTTP_1_1);
+    fd = raw_connect(server_port(g.server)); // idle
+    assert_in_range(closes_after_ms(fd), 350, 1000);
+    close(fd);
+    fd = raw_connect(server_port(g.server)); // half a head
+    assert_int_equal(write(fd, "GET / HTTP/1.1\r\nHo", 18), 18);
+    assert_in_range(closes_after_ms(fd), 350, 1000);
+    close(fd);
+    rig_stop(&g);
+}
+
+static void a_drain_finishes_what_is_open(void **state)
+{
+    (void)state;
+    for (int version = HTTP_1_1; version <= HTTP_2; version++) {
+        struct rig g;
+        rig_start(&g, true, (enum http_version)version);
+        g.hold = true;
+        rig_dial(&g, (enum http_version)version);
+        rig_send(&g, 0, 10);
+        turns(&g, has_held);
+        int late = raw_connect(server_port(g.server));
+        server_drain(g.server, 20, 2000);
+        for (int i = 0; i < 20; i++) shard_turn(shard, 2);
+        server_respond(g.held, &(struct http_response){.status = 200});
+        g.held = NULL;
+        turns(&g, has_answer);
+        assert_int_equal(g.ok, 1);
+        close(late);
+        turns(&g, is_drained);
+        turns(&g, is_closed);
+        rig_stop(&g);
+    }
+}
+
+static void a_refused_connection_says_so(void **state)
+{
+    (void)state;
+    struct rig g;
+    rig_start(&g, false, HTTP_1_1);
+    unsigned port = server_port(g.server);
+    server_free(g.server);
+    g.server = NULL;
+    for (int i = 0; i < 10; i++) shard_turn(shard, 1);
+    struct dial_options d = {
+        .version = HTTP_1_1, .http = &limits, .connect_ms = 1000, .handshake_ms = 1000};
+    char text[64];
+    snprintf(text, sizeof text, "127.0.0.1:%u", port);
+    assert_ok(address_parse(&d.address, &d.address_len, slice_str(text), 1));
+    g.conn = dial_open(shard, &d, &callbacks, &g);
+    turns(&g, is_closed);
+    assert_err(g.closed_err, ERR_CONNECT_REFUSED);
+}
+
+static int with_backend(enum shard_io io)
+{
+    struct shard_options so = {
+        .count = 1, .io = io, .log = logger, .metrics = metrics, .name = "t"};
+    if (failed(shard_new(&shard, &so, 0))) return printf("skipped: io_uring is refused here\n"), 0;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_are_answered),
+        cmocka_unit_test(many_at_once),
+        cmocka_unit_test(a_slow_handler_is_answered_for),
+        cmocka_unit_test(each_phase_has_its_deadline),
+        cmocka_unit_test(a_drain_finishes_what_is_open),
+        cmocka_unit_test(a_refused_connection_says_so),
+    };
+    int failures = cmocka_run_group_tests_name(io == SHARD_IO_EPOLL ? "epoll" : "io_uring", tests,
+                                               NULL, NULL);
+    shard_free(shard);
+    return failures;
+}
+
+int main(void)
+{
+    proto_err_register();
+    cluster_err_register();
+    cluster_metrics_declare();
+    root = testca_root("root");
+    leaf = testca_leaf(&root, &(struct testca_options){.common_name = "leaf", .dns = "localhost"});
+    if (failed(log_new(&logger,
+                       &(struct log_options){.level = LOG_ERROR, .fd = 2, .program = "test"})) ||
+        failed(metrics_new(&metrics, 1)))
+        return 1;
+    int failures = 0;
+    for (size_t i = 0; i < 2; i++) failures += with_backend(backends[i]);
+    metrics_free(metrics);
+    log_free(logger);
+    testca_free(&root);
+    testca_free(&leaf);
+    return failures;
+}
