@@ -1,0 +1,236 @@
+// account: newAccount and account reads (RFC 8555 sections 7.1.2 and 7.3).
+#include "api/acme/handlers.h"
+#include "api/events.h"
+#include "proto/text/json.h"
+#include "store/err.h"
+
+enum { CONTACTS_MAX = 10, CONTACT_LEN_MAX = 320 };
+
+static const char *status_text(enum account_status s)
+{
+    return s == ACCOUNT_VALID ? "valid" : s == ACCOUNT_DEACTIVATED ? "deactivated" : "revoked";
+}
+
+static void account_respond(struct request *r, unsigned status, const struct account_row *row)
+{
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, 32768);
+    json_out_begin(&o, &b);
+    json_object_begin(&o);
+    json_key(&o, "status");
+    json_put_str(&o, status_text(row->status));
+    json_key(&o, "contact");
+    json_put_raw(&o, row->contact);
+    if (row->terms_agreed) {
+        json_key(&o, "termsOfServiceAgreed");
+        json_put_bool(&o, true);
+    }
+    json_object_end(&o);
+    if (failed(json_out_end(&o)))
+        request_fail(r, PROBLEM_SERVER_INTERNAL, "the account could not be written");
+    else
+        request_respond_json(r, status, buf_slice(&b));
+    buf_fini(&b);
+}
+
+static void location_set(struct request *r, const struct id *id)
+{
+    char text[ID_TEXT_LEN + 1];
+    id_text(text, id);
+    r->location = request_url(r, "acct/%s", text);
+}
+
+// contact_check: mailto with one plain address and no header fields; other schemes are not served
+// (RFC 8555 section 7.3).
+static bool contact_check(struct request *r, struct slice c, struct slice *out)
+{
+    if (!slice_starts(c, SLICE_LIT("mailto:"))) {
+        request_fail(r, PROBLEM_UNSUPPORTED_CONTACT,
+                     "contact \"%.100s\" is not a mailto URL; this server takes no others",
+                     arena_printf(request_arena(r), "%" SLICE_FMT, SLICE_ARG(c)));
+        return false;
+    }
+    struct slice address = slice_sub(c, 7, c.n);
+    while (address.n > 0 && address.p[0] == ' ')
+        address = slice_sub(address, 1, address.n); // a known client writes "mailto: a@b"
+    const uint8_t *at = address.n == 0 ? NULL : memchr(address.p, '@', address.n);
+    bool ok = at != NULL && at != address.p && at != address.p + address.n - 1 &&
+              c.n <= CONTACT_LEN_MAX;
+    for (size_t i = 0; ok && i < address.n; i++)
+        ok = address.p[i] > 0x20 && address.p[i] < 0x7f &&
+             strchr("?,;<>\"\\", address.p[i]) == NULL;
+    if (!ok) {
+        request_fail(r, PROBLEM_INVALID_CONTACT,
+                     "a contact is not mailto with exactly one address");
+        return false;
+    }
+    *out = slice_str(arena_printf(request_arena(r), "mailto:%" SLICE_FMT, SLICE_ARG(address)));
+    return true;
+}
+
+// contacts_take writes the contacts as JSON text into the arena. False: answered.
+static bool contacts_take(struct request *r, struct slice *out)
+{
+    struct json list = json_get(r->payload, "contact");
+    struct buf b;
+    struct json_out o;
+    if (json_present(list) && (!json_is_array(list) || json_size(list) > CONTACTS_MAX)) {
+        request_fail(r, PROBLEM_INVALID_CONTACT, "\"contact\" is not a list of at most %d URLs",
+                     CONTACTS_MAX);
+        return false;
+    }
+    buf_init(&b, 8192);
+    json_out_begin(&o, &b);
+    json_array_begin(&o);
+    bool ok = true;
+    for (size_t i = 0; ok && i < json_size(list); i++) {
+        struct slice c;
+        if (failed(json_string(json_at(list, i), &c))) {
+            request_fail(r, PROBLEM_INVALID_CONTACT, "a contact is not a string");
+            ok = false;
+        } else if ((ok = contact_check(r, c, &c))) {
+            json_put_string(&o, c);
+        }
+    }
+    if (ok) {
+        json_array_end(&o);
+        if (failed(json_out_end(&o)) || failed(arena_dup(out, request_arena(r), buf_slice(&b)))) {
+            request_fail(r, PROBLEM_INVALID_CONTACT, "the contacts are too long");
+            ok = false;
+        }
+    }
+    buf_fini(&b);
+    return ok;
+}
+
+struct account_create {
+    struct store_account_create create;
+    struct request *r;
+};
+
+static void on_created(struct store_cmd *cmd, struct err err)
+{
+    struct account_create *c = LIST_OWNER(LIST_OWNER(cmd, struct store_account_create, cmd),
+                                          struct account_create, create);
+    struct request *r = c->r;
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(err)) {
+        request_fail_store(r, err);
+        return;
+    }
+    if (c->create.out.status != ACCOUNT_VALID) {
+        request_fail(r, PROBLEM_UNAUTHORIZED, "the account of this key is %s",
+                     status_text(c->create.out.status));
+        return;
+    }
+    (void)edge_account_keep(r->edge, r->tenant, &c->create.out);
+    if (c->create.created)
+        metric_add(shard_metrics(r->edge->shard), shard_index(r->edge->shard), &METRIC_ACCOUNTS, 1);
+    location_set(r, &c->create.out.id);
+    account_respond(r, c->create.created ? 201 : 200, &c->create.out);
+}
+
+static void account_create(struct request *r)
+{
+    bool agreed = false;
+    struct account_create *c = ARENA_NEW(request_arena(r), struct account_create);
+    (void)!failed(json_bool(json_get(r->payload, "termsOfServiceAgreed"), &agreed));
+    if (c == NULL) {
+        request_fail_store(r, ERR(STORE_BUSY));
+        return;
+    }
+    if (r->tenant->settings->terms_of_service != NULL && !agreed) {
+        request_fail(r, PROBLEM_USER_ACTION_REQUIRED, "agree to the terms of service at %s",
+                     r->tenant->settings->terms_of_service);
+        return;
+    }
+    struct account_row *row = &c->create.row;
+    uint8_t random[10];
+    c->r = r;
+    c->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
+    shard_random(r->edge->shard, random, sizeof random);
+    row->id = id_make((uint64_t)edge_db_now_us(r->edge) / 1000,
+                      (unsigned)r->edge->front->settings->region, random);
+    row->tenant = slice_str(r->tenant->settings->name);
+    row->status = ACCOUNT_VALID;
+    row->spki = slice_of(r->key.spki, r->key.spki_len);
+    memcpy(row->thumbprint, r->key.thumbprint, sizeof row->thumbprint);
+    row->terms_agreed = agreed;
+    if (contacts_take(r, &row->contact)) store_account_create(r->edge->store, &c->create);
+}
+
+// ---- reads
+
+struct account_read {
+    struct store_account_get get;
+    struct request *r;
+};
+
+static void on_found(struct store_cmd *cmd, struct err err)
+{
+    struct account_read *a = LIST_OWNER(LIST_OWNER(cmd, struct store_account_get, cmd),
+                                        struct account_read, get);
+    struct request *r = a->r;
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(err)) {
+        request_fail_store(r, err);
+    } else if (!a->get.found) {
+        request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST, "this key has no account here");
+    } else if (a->get.out.status != ACCOUNT_VALID) {
+        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is %s", status_text(a->get.out.status));
+    } else {
+        if (r->route->auth == AUTH_JWK)
+            location_set(r, &a->get.out.id); // never on answers about the account URL itself
+        account_respond(r, 200, &a->get.out);
+    }
+}
+
+static void account_find(struct request *r)
+{
+    struct account_read *a = ARENA_NEW(request_arena(r), struct account_read);
+    if (a == NULL) {
+        request_fail_store(r, ERR(STORE_BUSY));
+        return;
+    }
+    bool by_id = r->account_id != NULL;
+    *a = (struct account_read){.get = {.cmd = {.done = on_found, .arena = request_arena(r)},
+                                       .by_id = by_id,
+                                       .tenant = slice_str(r->tenant->settings->name)},
+                               .r = r};
+    if (by_id)
+        a->get.id = r->account;
+    else
+        memcpy(a->get.thumbprint, r->key.thumbprint, sizeof a->get.thumbprint);
+    store_account_get(r->edge->store, &a->get);
+}
+
+void account_new(struct request *r)
+{
+    bool existing = false;
+    if (!json_present(r->payload)) {
+        request_fail(r, PROBLEM_MALFORMED, "newAccount needs a payload");
+        return;
+    }
+    struct json only = json_get(r->payload, "onlyReturnExisting");
+    if (json_present(only) && failed(json_bool(only, &existing)))
+        request_fail(r, PROBLEM_MALFORMED, "\"onlyReturnExisting\" is not true or false");
+    else if (existing)
+        account_find(r);
+    else
+        account_create(r);
+}
+
+// account_post reads the account; an empty object reads it too (a known client sends one). Changes
+// of an account are not served yet.
+void account_post(struct request *r)
+{
+    struct id id;
+    if (!request_object(r, &id)) return;
+    if (!id_eq(&id, &r->account))
+        request_fail(r, PROBLEM_UNAUTHORIZED, "this is another account's URL");
+    else if (json_size(r->payload) > 0)
+        request_fail_status(r, PROBLEM_MALFORMED, 501, "this server does not change accounts");
+    else
+        account_find(r);
+}

@@ -1,0 +1,304 @@
+// authz: authorizations and their challenges (RFC 8555 sections 7.1.4, 7.5 and 8). A validation
+// under way lives in the memory of the front end that the client asked; its outcome is committed
+// together with the order that waits for it.
+#include "api/acme/handlers.h"
+#include "api/err.h"
+#include "api/events.h"
+#include "proto/err.h"
+#include "proto/text/base64url.h"
+#include "proto/text/json.h"
+#include "store/err.h"
+
+#include <stdlib.h>
+
+enum {
+    RETRY_AFTER_S = 1,
+    DOCUMENT_MAX = 32768,
+    TOKEN_TEXT_LEN = 43,
+    THUMBPRINT_TEXT_LEN = 43,
+    RUNNING_ARENA_MAX = 65536,
+    DECIDE_RETRY_MS = 500
+};
+
+// struct running_validation is one challenge being checked, and its decision on the way to the
+// store.
+struct running_validation {
+    struct edge *edge;
+    struct id authz;
+    struct validate_request request;
+    struct store_authz_decide decide;
+    struct timer again; // the store was away: the decision is not lost
+    char name[DNS_NAME_LEN_MAX + 1], token[TOKEN_TEXT_LEN + 1], thumbprint[THUMBPRINT_TEXT_LEN + 1];
+    struct arena arena;
+    uint64_t started_ns;
+};
+
+// ---- documents
+
+static const char *authz_status_text(const struct authz_row *z, int64_t now_us)
+{
+    static const char *const names[] = {"invalid",     "pending", "valid",  "invalid",
+                                        "deactivated", "expired", "revoked"};
+    if (z->expires_at_us <= now_us && z->status == AUTHZ_PENDING) return "invalid";
+    if (z->expires_at_us <= now_us && z->status == AUTHZ_VALID) return "expired";
+    return z->status >= AUTHZ_PENDING && z->status <= AUTHZ_REVOKED ? names[z->status] : names[0];
+}
+
+static bool is_running(struct request *r, const struct authz_row *z)
+{
+    return map_get(&r->edge->validations, z->id.b) != NULL;
+}
+
+static const char *challenge_status_text(struct request *r, const struct authz_row *z)
+{
+    if (z->status == AUTHZ_VALID && z->decided_by == CHALLENGE_HTTP_01) return "valid";
+    if (z->status == AUTHZ_INVALID && z->decided_by == CHALLENGE_HTTP_01) return "invalid";
+    return z->status == AUTHZ_PENDING && is_running(r, z) ? "processing" : "pending";
+}
+
+static const char *challenge_url(struct request *r, const struct authz_row *z)
+{
+    char id[ID_TEXT_LEN + 1];
+    id_text(id, &z->id);
+    return request_url(r, "chall/%s/http-01", id);
+}
+
+static void challenge_put(struct request *r, struct json_out *o, const struct authz_row *z)
+{
+    char token[TOKEN_TEXT_LEN + 1] = "", time[TIME_TEXT_LEN + 1];
+    base64url_encode(token, slice_of(z->token, sizeof z->token));
+    json_object_begin(o);
+    json_key(o, "type");
+    json_put_str(o, "http-01");
+    json_key(o, "url");
+    json_put_str(o, challenge_url(r, z));
+    json_key(o, "status");
+    json_put_str(o, challenge_status_text(r, z));
+    json_key(o, "token");
+    json_put_str(o, token);
+    if (z->validated_at_us > 0) {
+        request_time(time, z->validated_at_us / 1000000);
+        json_key(o, "validated");
+        json_put_str(o, time);
+    }
+    if (z->error.n > 0) {
+        json_key(o, "error");
+        json_put_raw(o, z->error);
+    }
+    json_object_end(o);
+}
+
+static void document_respond(struct request *r, const struct authz_row *z, bool challenge)
+{
+    char time[TIME_TEXT_LEN + 1], id[ID_TEXT_LEN + 1];
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, DOCUMENT_MAX);
+    json_out_begin(&o, &b);
+    if (challenge) {
+        challenge_put(r, &o, z);
+        id_text(id, &z->id);
+        r->link_up = request_url(r, "authz/%s", id);
+    } else {
+        json_object_begin(&o);
+        json_key(&o, "identifier");
+        json_object_begin(&o);
+        json_key(&o, "type");
+        json_put_str(&o, "dns");
+        json_key(&o, "value");
+        json_put_string(&o, z->identifier.value);
+        json_object_end(&o);
+        json_key(&o, "status");
+        json_put_str(&o, authz_status_text(z, edge_db_now_us(r->edge)));
+        request_time(time, z->expires_at_us / 1000000);
+        json_key(&o, "expires");
+        json_put_str(&o, time);
+        json_key(&o, "challenges");
+        json_array_begin(&o);
+        challenge_put(r, &o, z);
+        json_array_end(&o);
+        json_object_end(&o);
+    }
+    if (z->status == AUTHZ_PENDING && is_running(r, z)) r->retry_after = RETRY_AFTER_S;
+    if (failed(json_out_end(&o)))
+        request_fail(r, PROBLEM_SERVER_INTERNAL, "the authorization could not be written");
+    else
+        request_respond_json(r, 200, buf_slice(&b));
+    buf_fini(&b);
+}
+
+// ---- decisions
+
+static void running_free(struct running_validation *v)
+{
+    map_remove(&v->edge->validations, v->authz.b);
+    timer_cancel(&v->again);
+    arena_fini(&v->arena);
+    free(v);
+}
+
+static void on_decided(struct store_cmd *cmd, struct err err)
+{
+    struct running_validation *v = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_decide, cmd),
+                                              struct running_validation, decide);
+    struct edge *e = v->edge;
+    if (failed(err) && err_class(err) == ERR_CLASS_BUSY && !e->draining) {
+        timer_set(e->shard, &v->again, DECIDE_RETRY_MS); // proof of control is not thrown away
+                                                         // because the store is away for a moment
+        return;
+    }
+    if (!failed(err))
+        metric_add(shard_metrics(e->shard), shard_index(e->shard),
+                   v->decide.valid ? &METRIC_VALIDATIONS_VALID : &METRIC_VALIDATIONS_INVALID, 1);
+    running_free(v);
+}
+
+static void on_again(struct timer *t)
+{
+    struct running_validation *v = LIST_OWNER(t, struct running_validation, again);
+    store_authz_decide(v->edge->store, &v->decide);
+}
+
+static enum problem problem_of(enum validate_problem p)
+{
+    switch (p) {
+    case VALIDATE_CONNECTION:
+        return PROBLEM_CONNECTION;
+    case VALIDATE_DNS:
+        return PROBLEM_DNS;
+    case VALIDATE_INCORRECT_RESPONSE:
+        return PROBLEM_INCORRECT_RESPONSE;
+    case VALIDATE_TLS:
+        return PROBLEM_TLS;
+    case VALIDATE_MALFORMED:
+        return PROBLEM_MALFORMED;
+    default:
+        return PROBLEM_SERVER_INTERNAL;
+    }
+}
+
+static struct slice error_text(struct running_validation *v, const struct validate_result *result)
+{
+    struct buf b;
+    struct slice out = SLICE_LIT("{}");
+    enum problem p = problem_of(result->problem);
+    buf_init(&b, 4096);
+    if (!failed(problem_write(&b, p, problem_status(p), result->detail, NULL)))
+        (void)!failed(arena_dup(&out, &v->arena, buf_slice(&b)));
+    buf_fini(&b);
+    return out;
+}
+
+static void on_validated(struct validate_request *request, const struct validate_result *result)
+{
+    struct running_validation *v = LIST_OWNER(request, struct running_validation, request);
+    struct edge *e = v->edge;
+    metric_observe_us(shard_metrics(e->shard), shard_index(e->shard), &METRIC_STAGE_VALIDATE,
+                      (shard_now_ns(e->shard) - v->started_ns) / 1000);
+    v->decide.valid = result->problem == VALIDATE_OK;
+    if (!v->decide.valid) {
+        v->decide.error = error_text(v, result);
+        LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail, LOG_STR("name", v->name),
+            LOG_INT("tries", result->tries));
+    }
+    store_authz_decide(e->store, &v->decide);
+}
+
+static struct err validation_begin(struct request *r, const struct authz_row *z)
+{
+    struct edge *e = r->edge;
+    struct running_validation *v = calloc(1, sizeof *v);
+    if (v == NULL) return ERR(VALIDATE_BUSY);
+    v->edge = e;
+    v->authz = z->id;
+    v->started_ns = shard_now_ns(e->shard);
+    v->again.fire = on_again;
+    arena_init(&v->arena, RUNNING_ARENA_MAX);
+    base64url_encode(v->token, slice_of(z->token, sizeof z->token));
+    base64url_encode(v->thumbprint, slice_of(r->key.thumbprint, sizeof r->key.thumbprint));
+    memcpy(v->name, z->identifier.value.p,
+           z->identifier.value.n < DNS_NAME_LEN_MAX ? z->identifier.value.n : DNS_NAME_LEN_MAX);
+    v->request = (struct validate_request){.method = CHALLENGE_HTTP_01,
+                                           .identifier = {IDENTIFIER_DNS, slice_str(v->name)},
+                                           .token = slice_str(v->token),
+                                           .thumbprint = slice_str(v->thumbprint),
+                                           .policy = &r->tenant->policy,
+                                           .done = on_validated};
+    v->decide = (struct store_authz_decide){
+        .cmd = {.done = on_decided, .arena = &v->arena},
+        .id = z->id,
+        .order = z->order,
+        .by = CHALLENGE_HTTP_01,
+        .valid_until_us = edge_db_now_us(e) + r->tenant->settings->authz_valid_ms * 1000};
+    shard_random(e->shard, &v->decide.tag, sizeof v->decide.tag);
+    struct err err = map_put(&e->validations, v->authz.b, v);
+    if (!failed(err)) err = validate_start(e->validator, &v->request);
+    if (failed(err)) running_free(v);
+    return err;
+}
+
+// ---- requests
+
+struct authz_load {
+    struct store_authz_get get;
+    struct request *r;
+};
+
+static void challenge_begin(struct request *r, const struct authz_row *z)
+{
+    bool open = z->status == AUTHZ_PENDING && z->expires_at_us > edge_db_now_us(r->edge);
+    struct err e = open && !is_running(r, z) ? validation_begin(r, z)
+                                             : OK; // a second POST changes nothing
+    if (failed(e)) {
+        r->retry_after = RETRY_AFTER_S;
+        request_fail_status(r, PROBLEM_SERVER_INTERNAL, 503, "%s; try again", err_text(e));
+        return;
+    }
+    document_respond(r, z, true);
+}
+
+static void on_loaded(struct store_cmd *cmd, struct err err)
+{
+    struct authz_load *l = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_get, cmd),
+                                      struct authz_load, get);
+    struct request *r = l->r;
+    const struct authz_row *z = &l->get.out;
+    request_stage(r, &METRIC_STAGE_STORE);
+    // An empty payload reads the challenge; an object, empty or not, asks to validate it.
+    bool respond = r->route->handle == challenge_post && json_present(r->payload);
+    if (failed(err))
+        request_fail_store(r, err);
+    else if (!l->get.found || !slice_eq_str(z->tenant, r->tenant->settings->name))
+        request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "there is no such authorization");
+    else if (!id_eq(&z->account, &r->account))
+        request_fail(r, PROBLEM_UNAUTHORIZED, "this authorization belongs to another account");
+    else if (respond)
+        challenge_begin(r, z);
+    else
+        document_respond(r, z, r->route->handle == challenge_post);
+}
+
+static void authz_load(struct request *r)
+{
+    struct id id;
+    if (!request_object(r, &id)) return;
+    struct authz_load *l = ARENA_NEW(request_arena(r), struct authz_load);
+    if (l == NULL) {
+        request_fail_store(r, ERR(STORE_BUSY));
+        return;
+    }
+    *l = (struct authz_load){
+        .get = {.cmd = {.done = on_loaded, .arena = request_arena(r)}, .id = id}, .r = r};
+    store_authz_get(r->edge->store, &l->get);
+}
+
+void authz_read(struct request *r)
+{
+    if (json_present(r->payload))
+        request_fail(r, PROBLEM_MALFORMED,
+                     "reading an authorization takes an empty payload (POST-as-GET)");
+    else
+        authz_load(r);
+}
+
+void challenge_post(struct request *r) { authz_load(r); }

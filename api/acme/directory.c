@@ -1,0 +1,76 @@
+// directory: what this tenant offers (RFC 8555 section 7.1.1) and fresh nonces (section 7.2). It
+// advertises exactly what works.
+#include "api/acme/handlers.h"
+
+#include "proto/text/json.h"
+
+static void url_put(struct request *r, struct json_out *o, const char *name, const char *path)
+{
+    json_key(o, name);
+    json_put_str(o, request_url(r, "%s", path));
+}
+
+// profiles_put advertises those of the tenant that a connected signer offers
+// (draft-ietf-acme-profiles).
+static void profiles_put(struct request *r, struct json_out *o)
+{
+    const struct config_list *profiles = &r->tenant->settings->profiles;
+    json_key(o, "profiles");
+    json_object_begin(o);
+    for (size_t i = 0; i < profiles->count; i++) {
+        const char *name = ((const char *const *)profiles->items)[i];
+        const struct signer_profile *p = signer_client_profile(r->edge->signer, slice_str(name));
+        if (p == NULL) continue;
+        json_key(o, name);
+        json_put_string(o, p->text);
+    }
+    json_object_end(o);
+}
+
+static void meta_put(struct request *r, struct json_out *o)
+{
+    const struct tenant_settings *t = r->tenant->settings;
+    json_key(o, "meta");
+    json_object_begin(o);
+    if (t->terms_of_service != NULL) {
+        json_key(o, "termsOfService");
+        json_put_str(o, t->terms_of_service);
+    }
+    if (t->website != NULL) {
+        json_key(o, "website");
+        json_put_str(o, t->website);
+    }
+    if (t->caa_identities.count > 0) {
+        json_key(o, "caaIdentities");
+        json_array_begin(o);
+        for (size_t i = 0; i < t->caa_identities.count; i++)
+            json_put_str(o, ((const char *const *)t->caa_identities.items)[i]);
+        json_array_end(o);
+    }
+    profiles_put(r, o);
+    json_object_end(o);
+}
+
+void directory_get(struct request *r)
+{
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, 65536);
+    json_out_begin(&o, &b);
+    json_object_begin(&o);
+    url_put(r, &o, "newNonce", "new-nonce");
+    url_put(r, &o, "newAccount", "new-account");
+    url_put(r, &o, "newOrder", "new-order");
+    meta_put(r, &o);
+    json_object_end(&o);
+    if (failed(json_out_end(&o)))
+        request_fail(r, PROBLEM_SERVER_INTERNAL, "the directory could not be written");
+    else
+        request_respond_json(r, 200, buf_slice(&b));
+    buf_fini(&b);
+}
+
+void nonce_get(struct request *r)
+{
+    request_respond_bytes(r, r->x->request.method == HTTP_HEAD ? 200 : 204, NULL, SLICE_NONE);
+}

@@ -1,0 +1,22 @@
+// handlers: one function per row of routes.def; each ends its request with exactly one answer, now
+// or later.
+#pragma once
+#include "api/request.h"
+
+// Without authentication.
+void directory_get(struct request *r);
+void nonce_get(struct request *r);
+// After the envelope: key (JWK) or account (KID) are verified, the nonce is redeemed, the payload
+// is parsed.
+void account_new(struct request *r);
+void account_post(struct request *r);
+void order_new(struct request *r);
+void order_read(struct request *r);
+void finalize_post(struct request *r);
+void authz_read(struct request *r);
+void challenge_post(struct request *r);
+void certificate_read(struct request *r);
+
+// envelope_check authenticates a POST (RFC 8555 sections 6.2 to 6.5), then runs the route's
+// handler.
+void envelope_check(struct request *r);

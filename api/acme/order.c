@@ -1,0 +1,330 @@
+// order: newOrder and order reads (RFC 8555 sections 7.1.3 and 7.4).
+#include "api/acme/order.h"
+
+#include "api/acme/handlers.h"
+#include "api/acme/order_step.h"
+#include "api/events.h"
+#include "proto/err.h"
+#include "proto/text/base64url.h"
+#include "proto/text/json.h"
+#include "store/err.h"
+
+enum { RETRY_AFTER_S = 1, DOCUMENT_MAX = 131072 };
+
+// ---- the document
+
+static void identifiers_put(struct request *r, struct json_out *o, struct slice encoded)
+{
+    struct identifier *ids = NULL;
+    size_t count = 0;
+    json_key(o, "identifiers");
+    json_array_begin(o);
+    (void)!failed(identifiers_decode(&ids, &count, request_arena(r), encoded));
+    for (size_t i = 0; i < count; i++) {
+        json_object_begin(o);
+        json_key(o, "type");
+        json_put_str(o, ids[i].type == IDENTIFIER_DNS ? "dns" : "ip");
+        json_key(o, "value");
+        json_put_str(o, identifier_text(request_arena(r), &ids[i]));
+        json_object_end(o);
+    }
+    json_array_end(o);
+}
+
+static void order_put(struct request *r, struct json_out *o, const struct order_row *row,
+                      enum order_status status)
+{
+    char id[ID_TEXT_LEN + 1], time[TIME_TEXT_LEN + 1];
+    id_text(id, &row->id);
+    json_object_begin(o);
+    json_key(o, "status");
+    json_put_str(o, order_status_name(status));
+    request_time(time, row->expires_at_us / 1000000);
+    json_key(o, "expires");
+    json_put_str(o, time);
+    identifiers_put(r, o, row->identifiers);
+    if (row->profile.n > 0) {
+        json_key(o, "profile");
+        json_put_string(o, row->profile);
+    }
+    json_key(o, "authorizations");
+    json_array_begin(o);
+    for (size_t i = 0; i < row->authz_count; i++) {
+        char authz[ID_TEXT_LEN + 1];
+        id_text(authz, &row->authzs[i]);
+        json_put_str(o, request_url(r, "authz/%s", authz));
+    }
+    json_array_end(o);
+    json_key(o, "finalize");
+    json_put_str(o, request_url(r, "order/%s/finalize", id));
+    if (status == ORDER_VALID && row->has_serial) {
+        char serial[32];
+        base64url_encode(serial, slice_of(row->serial, SERIAL_LEN));
+        json_key(o, "certificate");
+        json_put_str(o,
+                     request_url(r, "cert/%.*s", (int)base64url_encoded_len(SERIAL_LEN), serial));
+    }
+    if (row->error.n > 0) {
+        json_key(o, "error");
+        json_put_raw(o, row->error);
+    }
+    json_object_end(o);
+}
+
+void order_respond(struct request *r, unsigned http_status, const struct order_row *row,
+                   bool location)
+{
+    char id[ID_TEXT_LEN + 1];
+    struct buf b;
+    struct json_out o;
+    enum order_status status = order_status_at(row->status, row->expires_at_us,
+                                               edge_db_now_us(r->edge));
+    id_text(id, &row->id);
+    buf_init(&b, DOCUMENT_MAX);
+    json_out_begin(&o, &b);
+    order_put(r, &o, row, status);
+    if (location) r->location = request_url(r, "order/%s", id);
+    if (status == ORDER_PROCESSING) r->retry_after = RETRY_AFTER_S;
+    if (failed(json_out_end(&o)))
+        request_fail(r, PROBLEM_SERVER_INTERNAL, "the order could not be written");
+    else
+        request_respond_json(r, http_status, buf_slice(&b));
+    buf_fini(&b);
+}
+
+// ---- reads
+
+static void on_loaded(struct store_cmd *cmd, struct err err)
+{
+    struct order_load *l = LIST_OWNER(LIST_OWNER(cmd, struct store_order_get, cmd),
+                                      struct order_load, get);
+    struct request *r = l->r;
+    const struct order_row *row = &l->get.out;
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(err))
+        request_fail_store(r, err);
+    else if (!l->get.found || !slice_eq_str(row->tenant, r->tenant->settings->name))
+        request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "there is no such order");
+    else if (!id_eq(&row->account, &r->account))
+        request_fail(r, PROBLEM_UNAUTHORIZED, "this order belongs to another account");
+    else
+        l->next(r, row);
+}
+
+void order_load(struct request *r, const struct id *id,
+                void (*next)(struct request *r, const struct order_row *row))
+{
+    struct order_load *l = ARENA_NEW(request_arena(r), struct order_load);
+    if (l == NULL) {
+        request_fail_store(r, ERR(STORE_BUSY));
+        return;
+    }
+    *l = (struct order_load){
+        .get = {.cmd = {.done = on_loaded, .arena = request_arena(r)}, .id = *id},
+        .r = r,
+        .next = next};
+    store_order_get(r->edge->store, &l->get);
+}
+
+static void order_show(struct request *r, const struct order_row *row)
+{
+    order_respond(r, 200, row, false);
+}
+
+void order_read(struct request *r)
+{
+    struct id id;
+    if (!request_object(r, &id)) return;
+    if (json_present(r->payload))
+        request_fail(r, PROBLEM_MALFORMED, "reading an order takes an empty payload (POST-as-GET)");
+    else
+        order_load(r, &id, order_show);
+}
+
+// ---- newOrder
+
+struct order_new {
+    struct store_order_create create;
+    struct request *r;
+};
+
+static void on_created(struct store_cmd *cmd, struct err err)
+{
+    struct order_new *n = LIST_OWNER(LIST_OWNER(cmd, struct store_order_create, cmd),
+                                     struct order_new, create);
+    struct request *r = n->r;
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(err)) {
+        request_fail_store(r, err);
+        return;
+    }
+    if (n->create.outcome != ORDER_CREATED) {
+        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is not valid any more");
+        return;
+    }
+    metric_add(shard_metrics(r->edge->shard), shard_index(r->edge->shard), &METRIC_ORDERS, 1);
+    order_respond(r, 201, &n->create.order, true);
+}
+
+// identifier_take reads element `i`; false: answered.
+static bool identifier_take(struct request *r, struct json list, size_t i, struct identifier *out)
+{
+    struct slice type, value;
+    struct json one = json_at(list, i);
+    if (failed(json_string(json_get(one, "type"), &type)) ||
+        failed(json_string(json_get(one, "value"), &value))) {
+        request_fail(r, PROBLEM_MALFORMED, "identifier %zu has no \"type\" and \"value\"", i);
+        return false;
+    }
+    const char *shown = arena_printf(request_arena(r), "%.*s", value.n > 100 ? 100 : (int)value.n,
+                                     (const char *)value.p);
+    if (!slice_eq_str(type, "dns")) {
+        request_fail(
+            r, PROBLEM_UNSUPPORTED_IDENTIFIER,
+            "identifier %zu (%s) is not of type \"dns\", the only one that this server takes", i,
+            shown);
+        return false;
+    }
+    if (value.n > 0 && value.p[0] == '*') {
+        request_fail(r, PROBLEM_REJECTED_IDENTIFIER,
+                     "identifier %zu (%s) is a wildcard; this server cannot validate wildcards", i,
+                     shown);
+        return false;
+    }
+    out->type = IDENTIFIER_DNS;
+    if (!failed(dns_name_canonical(&out->value, request_arena(r), value, false))) return true;
+    request_fail(r, PROBLEM_REJECTED_IDENTIFIER,
+                 "identifier %zu (%s) is not a DNS name that a certificate can carry", i, shown);
+    return false;
+}
+
+static size_t duplicates_drop(struct identifier *ids, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < kept; k++) seen |= identifier_cmp(&ids[k], &ids[i]) == 0;
+        if (!seen) ids[kept++] = ids[i];
+    }
+    return kept;
+}
+
+static struct identifier *identifiers_take(struct request *r, size_t *out_count)
+{
+    struct json list = json_get(r->payload, "identifiers");
+    size_t count = json_size(list);
+    if (!json_is_array(list) || count == 0 || count > IDENTIFIER_COUNT_MAX) {
+        request_fail(r, PROBLEM_MALFORMED, "\"identifiers\" is not a list of 1 to %d identifiers",
+                     IDENTIFIER_COUNT_MAX);
+        return NULL;
+    }
+    struct identifier *ids = ARENA_ARRAY(request_arena(r), struct identifier, count);
+    for (size_t i = 0; ids != NULL && i < count; i++)
+        if (!identifier_take(r, list, i, &ids[i])) return NULL;
+    if (ids == NULL)
+        request_fail_store(r, ERR(STORE_BUSY));
+    else
+        *out_count = duplicates_drop(ids, count);
+    return ids;
+}
+
+static bool profile_take(struct request *r, struct slice *out)
+{
+    const struct config_list *allowed = &r->tenant->settings->profiles;
+    const char *const *names = allowed->items;
+    struct json asked = json_get(r->payload, "profile");
+    *out = slice_str(names[0]);
+    if (!json_present(asked)) return true;
+    if (!failed(json_string(asked, out)))
+        for (size_t i = 0; i < allowed->count; i++)
+            if (slice_eq_str(*out, names[i])) return true;
+    request_fail(r, PROBLEM_INVALID_PROFILE,
+                 "this profile is not offered; the directory's meta.profiles lists those that are");
+    return false;
+}
+
+// dates_refused: this server fixes the validity by the profile. A client that says nothing, or the
+// year 1 for "unset", goes on.
+static bool dates_refused(struct request *r)
+{
+    static const char *const names[] = {"notBefore", "notAfter"};
+    for (size_t i = 0; i < 2; i++) {
+        struct slice s;
+        struct json j = json_get(r->payload, names[i]);
+        if (!json_present(j)) continue;
+        if (!failed(json_string(j, &s)) && slice_starts(s, SLICE_LIT("0001-"))) continue;
+        request_fail(r, PROBLEM_MALFORMED,
+                     "\"%s\" cannot be asked for here: the validity is the profile's; leave it out",
+                     names[i]);
+        return true;
+    }
+    return false;
+}
+
+static bool authzs_make(struct request *r, struct order_new *n, const struct identifier *ids,
+                        size_t count, int64_t now_us)
+{
+    struct order_row *o = &n->create.order;
+    const struct tenant_settings *t = r->tenant->settings;
+    o->authzs = ARENA_ARRAY(request_arena(r), struct id, count);
+    n->create.authzs = ARENA_ARRAY(request_arena(r), struct authz_row, count);
+    if (o->authzs == NULL || n->create.authzs == NULL) return false;
+    for (size_t i = 0; i < count; i++) {
+        struct authz_row *z = &n->create.authzs[i];
+        uint8_t random[10];
+        shard_random(r->edge->shard, random, sizeof random);
+        o->authzs[i] = id_make((uint64_t)now_us / 1000, (unsigned)r->edge->front->settings->region,
+                               random);
+        *z = (struct authz_row){.id = o->authzs[i],
+                                .account = r->account,
+                                .order = o->id,
+                                .tenant = o->tenant,
+                                .identifier = ids[i],
+                                .status = AUTHZ_PENDING,
+                                .challenges = CHALLENGE_HTTP_01,
+                                .expires_at_us = now_us + t->authz_ms * 1000};
+        shard_random(r->edge->shard, z->token, sizeof z->token);
+    }
+    o->authz_count = n->create.authz_count = count;
+    o->authzs_pending = (uint32_t)count;
+    return true;
+}
+
+static bool order_fill(struct request *r, struct order_new *n, const struct identifier *ids,
+                       size_t count)
+{
+    struct order_row *o = &n->create.order;
+    int64_t now_us = edge_db_now_us(r->edge);
+    uint8_t random[10];
+    struct buf encoded;
+    shard_random(r->edge->shard, random, sizeof random);
+    o->id = id_make((uint64_t)now_us / 1000, (unsigned)r->edge->front->settings->region, random);
+    o->account = r->account;
+    o->tenant = slice_str(r->tenant->settings->name);
+    o->status = ORDER_PENDING;
+    o->expires_at_us = now_us + r->tenant->settings->order_ms * 1000;
+    buf_init(&encoded, 65536);
+    bool ok = !failed(identifiers_encode(&encoded, ids, count)) &&
+              !failed(arena_dup(&o->identifiers, request_arena(r), buf_slice(&encoded)));
+    buf_fini(&encoded);
+    return ok && authzs_make(r, n, ids, count, now_us);
+}
+
+void order_new(struct request *r)
+{
+    size_t count = 0;
+    if (!json_present(r->payload)) {
+        request_fail(r, PROBLEM_MALFORMED, "newOrder needs a payload");
+        return;
+    }
+    struct identifier *ids = identifiers_take(r, &count);
+    if (ids == NULL || dates_refused(r)) return;
+    struct order_new *n = ARENA_NEW(request_arena(r), struct order_new);
+    if (n == NULL || !order_fill(r, n, ids, count)) {
+        request_fail_store(r, ERR(STORE_BUSY));
+        return;
+    }
+    n->r = r;
+    n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
+    if (profile_take(r, &n->create.order.profile)) store_order_create(r->edge->store, &n->create);
+}

@@ -1,0 +1,434 @@
+#include "api/settings.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define IN(type, member) .offset = offsetof(type, member)
+
+static const char *const io_choices[] = {"auto", "uring", "epoll", NULL};
+static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
+static const char *const format_choices[] = {"text", "json", NULL};
+
+static const struct setting override_rows[] = {
+    {.key = "suffix",
+     .type = SETTING_STRING,
+     IN(struct override_settings, suffix),
+     .min = 1,
+     .max = 253,
+     .help = "This name and every name below it resolve to `address`."},
+    {.key = "address",
+     .type = SETTING_ADDRESS,
+     IN(struct override_settings, address),
+     .port = 80,
+     .help = "The address; its port is not used."},
+    {0},
+};
+
+static const struct setting validation_rows[] = {
+    {.key = "resolvers",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, resolvers),
+     .default_text = "",
+     .element = SETTING_ADDRESS,
+     .port = 53,
+     .min = 0,
+     .max = 8,
+     .help = "DNS resolvers, with port where it is not 53. None: those of the host."},
+    {.key = "overrides",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, overrides),
+     .default_text = "",
+     .rows = override_rows,
+     .element_size = sizeof(struct override_settings),
+     .min = 0,
+     .max = 32,
+     .help = "Names answered without the DNS. For development; an override proves nothing about "
+             "who controls a name."},
+    {.key = "allowed",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, allowed),
+     .default_text = "",
+     .element = SETTING_RANGE,
+     .min = 0,
+     .max = 64,
+     .help = "Networks in which targets may be. None: everywhere that is not denied."},
+    {.key = "denied",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, denied),
+     .default_text = "",
+     .element = SETTING_RANGE,
+     .min = 0,
+     .max = 64,
+     .help = "Networks in which no target may be; checked again on the connected socket."},
+    {.key = "http_port",
+     .type = SETTING_INT,
+     IN(struct validation_settings, http_port),
+     .default_text = "80",
+     .min = 1,
+     .max = 65535,
+     .help = "Port of http-01. RFC 8555 says 80; tests move it."},
+    {.key = "attempts",
+     .type = SETTING_INT,
+     IN(struct validation_settings, attempts),
+     .default_text = "3",
+     .min = 1,
+     .max = 20,
+     .help = "Tries before a challenge fails."},
+    {.key = "retry",
+     .type = SETTING_DURATION,
+     IN(struct validation_settings, retry_ms),
+     .default_text = "1s",
+     .min = 10,
+     .max = 60000,
+     .help = "Pause before the second try; grows by half each time."},
+    {.key = "attempt",
+     .type = SETTING_DURATION,
+     IN(struct validation_settings, attempt_ms),
+     .default_text = "5s",
+     .min = 100,
+     .max = 60000,
+     .help = "Longest time of one try."},
+    {.key = "total",
+     .type = SETTING_DURATION,
+     IN(struct validation_settings, total_ms),
+     .default_text = "30s",
+     .min = 100,
+     .max = 300000,
+     .help = "Longest time of all tries together."},
+    {.key = "redirects",
+     .type = SETTING_INT,
+     IN(struct validation_settings, redirects),
+     .default_text = "10",
+     .min = 0,
+     .max = 10,
+     .help = "Redirects followed at most (RFC 8555 section 8.3)."},
+    {0},
+};
+
+static const struct setting tenant_rows[] = {
+    {.key = "default",
+     .type = SETTING_BOOL,
+     IN(struct tenant_settings, is_default),
+     .default_text = "false",
+     .help = "This tenant is also served at /directory and /dir. Exactly one is the default."},
+    {.key = "base_url",
+     .type = SETTING_STRING,
+     IN(struct tenant_settings, base_url),
+     .default_text = "",
+     .optional = true,
+     .min = 0,
+     .max = 256,
+     .help = "Scheme, host and port of every URL in documents (https://acme.corp:14000). Absent: "
+             "what the client asked for."},
+    {.key = "hosts",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, hosts),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 64,
+     .help = "Host values (with port, as clients send them) that are answered. None: any."},
+    {.key = "profiles",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, profiles),
+     .element = SETTING_STRING,
+     .min = 1,
+     .max = 32,
+     .help = "Profiles of the signer that orders may use; the first is the default."},
+    {.key = "issuer",
+     .type = SETTING_INT,
+     IN(struct tenant_settings, issuer),
+     .default_text = "1",
+     .min = 1,
+     .max = 1023,
+     .help = "Id of the issuing CA."},
+    {.key = "order_lifetime",
+     .type = SETTING_DURATION,
+     IN(struct tenant_settings, order_ms),
+     .default_text = "24h",
+     .min = 60000,
+     .max = 604800000,
+     .help = "How long an order can be finalized."},
+    {.key = "authorization_lifetime",
+     .type = SETTING_DURATION,
+     IN(struct tenant_settings, authz_ms),
+     .default_text = "24h",
+     .min = 60000,
+     .max = 604800000,
+     .help = "How long an authorization stays pending."},
+    {.key = "authorization_valid",
+     .type = SETTING_DURATION,
+     IN(struct tenant_settings, authz_valid_ms),
+     .default_text = "24h",
+     .min = 60000,
+     .max = 2592000000,
+     .help = "How long a valid authorization lasts."},
+    {.key = "terms_of_service",
+     .type = SETTING_STRING,
+     IN(struct tenant_settings, terms_of_service),
+     .default_text = "",
+     .optional = true,
+     .min = 0,
+     .max = 512,
+     .help = "URL advertised in the directory; new accounts must agree then."},
+    {.key = "website",
+     .type = SETTING_STRING,
+     IN(struct tenant_settings, website),
+     .default_text = "",
+     .optional = true,
+     .min = 0,
+     .max = 512,
+     .help = "URL advertised in the directory."},
+    {.key = "caa_identities",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, caa_identities),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 16,
+     .help = "Names advertised in the directory (RFC 8659)."},
+    {.key = "validation",
+     .type = SETTING_GROUP,
+     IN(struct tenant_settings, validation),
+     .rows = validation_rows,
+     .help = "How control of names is proved."},
+    {0},
+};
+
+#define MS(name, member, text, low, high, words)                                                  \
+    {                                                                                             \
+        .key = name, .type = SETTING_DURATION, IN(struct settings, member), .default_text = text, \
+        .min = low, .max = high, .help = words                                                    \
+    }
+#define NUM(name, member, text, low, high, words)                                            \
+    {                                                                                        \
+        .key = name, .type = SETTING_INT, IN(struct settings, member), .default_text = text, \
+        .min = low, .max = high, .help = words                                               \
+    }
+#define FILE_OF(name, member, words)                                                  \
+    {                                                                                 \
+        .key = name, .type = SETTING_PATH, IN(struct settings, member), .help = words \
+    }
+
+static const struct setting server_rows[] = {
+    {.key = "address",
+     .type = SETTING_ADDRESS,
+     IN(struct settings, server.address),
+     .help = "Where ACME clients connect (HTTPS)."},
+    FILE_OF("chain", server.chain,
+            "PEM file with the server's certificate chain. Read again on SIGHUP and when it is "
+            "renewed."),
+    FILE_OF("key", server.key, "PEM file with its private key."),
+    {.key = "proxy_peers",
+     .type = SETTING_LIST,
+     IN(struct settings, server.proxy_peers),
+     .default_text = "",
+     .element = SETTING_RANGE,
+     .min = 0,
+     .max = 64,
+     .help = "Load balancers that send the PROXY protocol, version 2. Required from these, refused "
+             "from others."},
+    NUM("connections_max", server.conns_max, "2048", 1, 100000, "Connections per core; more wait."),
+    NUM("connections_per_peer_max", server.conns_per_peer_max, "0", 0, 100000,
+        "Connections per core and client address; 0: no bound."),
+    {.key = "body_max",
+     .type = SETTING_SIZE,
+     IN(struct settings, server.body_max),
+     .default_text = "64KiB",
+     .min = 4096,
+     .max = 1048576,
+     .help = "Largest request body."},
+    MS("handshake", server.handshake_ms, "10s", 100, 120000, "Deadline of a TLS handshake."),
+    MS("head", server.head_ms, "10s", 100, 120000, "Deadline of a request's head."),
+    MS("body", server.body_ms, "15s", 100, 120000, "Deadline of a request's body."),
+    MS("idle", server.idle_ms, "60s", 100, 3600000,
+       "A connection without requests is closed after this time."),
+    MS("write", server.write_ms, "15s", 100, 120000, "Deadline for a client to take an answer."),
+    MS("request", server.request_ms, "30s", 100, 120000,
+       "A request that takes longer is answered with 503."),
+    MS("drain_accept", server.drain_accept_ms, "500ms", 0, 60000,
+       "On SIGTERM: how long connections are still accepted after readiness is off."),
+    MS("drain", server.drain_ms, "30s", 0, 600000,
+       "On SIGTERM: how long requests under way may take."),
+    {0},
+};
+static const struct setting private_rows[] = {
+    {.key = "address",
+     .type = SETTING_ADDRESS,
+     IN(struct settings, private_server.address),
+     .help = "Where /livez, /readyz and /metrics are served, without TLS: keep it private."},
+    {0},
+};
+static const struct setting database_rows[] = {
+    {.key = "conninfo",
+     .type = SETTING_STRING,
+     IN(struct settings, database.conninfo),
+     .min = 1,
+     .max = 2048,
+     .help = "libpq connection string. Use hostaddr or a socket folder: names would be resolved "
+             "blocking."},
+    NUM("write_connections", database.write_conns, "2", 1, 8, "Connections per core that write."),
+    NUM("batch_max", database.batch_max, "64", 1, 256, "Commands in one transaction."),
+    MS("linger", database.linger_ms, "4ms", 0, 100,
+       "Longest wait for company while a transaction is under way."),
+    NUM("queue_max", database.queue_max, "4096", 16, 1000000,
+        "Commands waiting per core; more are refused with 503."),
+    MS("queue_age", database.queue_age_ms, "2s", 50, 60000,
+       "A command that has waited longer is refused with 503."),
+    {0},
+};
+static const struct setting signer_tls_rows[] = {
+    FILE_OF("chain", signer.tls.chain,
+            "PEM file with this front end's internal certificate (role acme)."),
+    FILE_OF("key", signer.tls.key, "PEM file with its private key."),
+    FILE_OF(
+        "trust", signer.tls.trust,
+        "PEM file with the internal root. Never the CA that customers' certificates come from."),
+    {0},
+};
+static const struct setting signer_rows[] = {
+    {.key = "targets",
+     .type = SETTING_LIST,
+     IN(struct settings, signer.targets),
+     .element = SETTING_ADDRESS,
+     .min = 1,
+     .max = 64,
+     .help = "Addresses of the signers."},
+    {.key = "tls",
+     .type = SETTING_GROUP,
+     .rows = signer_tls_rows,
+     .help = "Mutual TLS towards the signers."},
+    MS("sign", signer.sign_ms, "10s", 100, 120000,
+       "How long one certificate may take before it is left to be finished in the background."),
+    {0},
+};
+static const struct setting cluster_tls_rows[] = {
+    FILE_OF("chain", cluster.tls.chain,
+            "PEM file with this front end's internal certificate (role acme)."),
+    FILE_OF("key", cluster.tls.key, "PEM file with its private key."),
+    FILE_OF("trust", cluster.tls.trust, "PEM file with the internal root."),
+    {0},
+};
+static const struct setting cluster_rows[] = {
+    {.key = "address",
+     .type = SETTING_ADDRESS,
+     IN(struct settings, cluster.address),
+     .help = "Where other front ends reach this one (gRPC, mutual TLS)."},
+    {.key = "tls",
+     .type = SETTING_GROUP,
+     .rows = cluster_tls_rows,
+     .help = "Mutual TLS among front ends."},
+    FILE_OF("secret", cluster.secret,
+            "File with the secret that all front ends share, at least 32 bytes: nonces and session "
+            "tickets derive from it."),
+    MS("heartbeat", cluster.heartbeat_ms, "1s", 50, 60000,
+       "How often this front end tells the others that it lives."),
+    MS("dead", cluster.dead_ms, "10s", 200, 600000,
+       "A front end not heard of for so long is dead: its nonces are refused, its orders finished "
+       "by others."),
+    {0},
+};
+static const struct setting jobs_rows[] = {
+    MS("partitions", jobs.partitions_ms, "5m", 1000, 3600000,
+       "How often partitions are made and dropped, by one front end at a time."),
+    NUM("partitions_ahead_hours", jobs.ahead_h, "48", 2, 240, "Partitions are made so far ahead."),
+    NUM("partitions_keep_hours", jobs.keep_h, "24", 1, 8760,
+        "A partition falls so long after its last order and certificate have ended."),
+    MS("reaper", jobs.reaper_ms, "2s", 50, 600000,
+       "How often certificates that others left unfinished are looked for."),
+    MS("intent_age", jobs.intent_age_ms, "30s", 100, 600000,
+       "An unfinished certificate of a living front end is taken over after this time."),
+    MS("give_up", jobs.give_up_ms, "10m", 1000, 86400000,
+       "After this time with a signer in reach the order becomes invalid and its serial is "
+       "burned."),
+    {0},
+};
+
+const struct setting settings_table[] = {
+    {.key = "server",
+     .type = SETTING_GROUP,
+     .rows = server_rows,
+     .help = "The listener for ACME clients."},
+    {.key = "private",
+     .type = SETTING_GROUP,
+     .rows = private_rows,
+     .help = "The listener for operators."},
+    {.key = "database",
+     .type = SETTING_GROUP,
+     .rows = database_rows,
+     .help = "PostgreSQL 15 or newer."},
+    {.key = "signer", .type = SETTING_GROUP, .rows = signer_rows, .help = "The signer pool."},
+    {.key = "cluster",
+     .type = SETTING_GROUP,
+     .rows = cluster_rows,
+     .help = "The other front ends."},
+    {.key = "jobs", .type = SETTING_GROUP, .rows = jobs_rows, .help = "Work in the background."},
+    {.key = "tenants",
+     .type = SETTING_MAP,
+     IN(struct settings, tenants),
+     .rows = tenant_rows,
+     .element_size = sizeof(struct tenant_settings),
+     .min = 1,
+     .max = 256,
+     .help = "Tenants by name; served at /acme/NAME/directory."},
+    NUM("region", region, "0", 0, 63, "Home region of this front end."),
+    NUM("shards", shards, "0", 0, 64, "Cores to use; 0: all that the process may use."),
+    {.key = "io",
+     .type = SETTING_ENUM,
+     IN(struct settings, io),
+     .default_text = "auto",
+     .choices = io_choices,
+     .help = "auto: io_uring, or epoll where that is refused."},
+    MS("nonce_lifetime", nonce_ms, "1h", 1000, 86400000, "How long a nonce can be used."),
+    MS("finalize_wait", finalize_wait_ms, "3s", 0, 20000,
+       "How long a finalize request waits for its certificate before it answers \"processing\"."),
+    {.key = "log_level",
+     .type = SETTING_ENUM,
+     IN(struct settings, log_level),
+     .default_text = "info",
+     .choices = level_choices,
+     .reloadable = true,
+     .help = "Least severe events that are written."},
+    {.key = "log_format",
+     .type = SETTING_ENUM,
+     IN(struct settings, log_format),
+     .default_text = "text",
+     .choices = format_choices,
+     .help = "text or json."},
+    {0},
+};
+
+static bool refuse(char error[CONFIG_ERROR_MAX], const char *key, const char *text)
+{
+    snprintf(error, CONFIG_ERROR_MAX, "%s: %s", key, text);
+    return false;
+}
+
+static bool tenant_name_ok(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 0 && n <= 63 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
+}
+
+bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
+{
+    const struct tenant_settings *tenants = s->tenants.items;
+    unsigned defaults = 0;
+    for (size_t i = 0; i < s->tenants.count; i++) {
+        const struct tenant_settings *t = &tenants[i];
+        defaults += t->is_default;
+        if (!tenant_name_ok(t->name))
+            return refuse(
+                error, "tenants",
+                "a tenant's name is part of URLs; expected 1 to 63 of a-z, 0-9, '-' and '_'");
+        bool https = t->base_url == NULL || (strncmp(t->base_url, "https://", 8) == 0 &&
+                                             strchr(t->base_url + 8, '/') == NULL);
+        if (!https)
+            return refuse(error, "tenants.base_url",
+                          "expected https://host or https://host:port without a path");
+    }
+    if (defaults != 1)
+        return refuse(error, "tenants", "exactly one tenant must have `default: true`");
+    return true;
+}

@@ -1,0 +1,75 @@
+// settings: the front end's configuration file: the table that reads it, documents it and checks
+// it, and the structs it fills. Const once loaded; shared by all shards.
+#pragma once
+#include "cluster/core/address.h"
+#include "cluster/core/config.h"
+
+struct tls_files_settings {
+    const char *chain, *key, *trust; // PEM files
+};
+
+struct validation_settings {
+    struct config_list resolvers;       // struct config_address
+    struct config_list overrides;       // struct override_settings
+    struct config_list allowed, denied; // struct address_range
+    int64_t http_port, attempts, retry_ms, attempt_ms, total_ms, redirects;
+};
+
+struct override_settings {
+    const char *suffix;
+    struct config_address address;
+};
+
+struct tenant_settings {
+    const char *name; // key of the map
+    bool is_default;
+    const char *base_url;        // "https://acme.corp:14000"; NULL: the request's own authority
+    struct config_list hosts;    // const char *: authorities that are answered; empty: any
+    struct config_list profiles; // const char *: allowed, the first is the default
+    int64_t issuer;
+    int64_t order_ms, authz_ms, authz_valid_ms; // lifetimes
+    const char *terms_of_service, *website;
+    struct config_list caa_identities; // const char *
+    struct validation_settings validation;
+};
+
+struct settings {
+    struct {
+        struct config_address address;
+        const char *chain, *key;        // PEM files
+        struct config_list proxy_peers; // struct address_range
+        int64_t conns_max, conns_per_peer_max, body_max;
+        int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, request_ms;
+        int64_t drain_accept_ms, drain_ms;
+    } server;
+    struct {
+        struct config_address address;
+    } private_server;
+    struct {
+        const char *conninfo;
+        int64_t write_conns, batch_max, linger_ms, queue_max, queue_age_ms;
+    } database;
+    struct {
+        struct config_list targets; // struct config_address
+        struct tls_files_settings tls;
+        int64_t sign_ms;
+    } signer;
+    struct {
+        struct config_address address; // where other front ends reach this one
+        struct tls_files_settings tls;
+        const char *secret; // file with the cluster secret
+        int64_t heartbeat_ms, dead_ms;
+    } cluster;
+    struct {
+        int64_t partitions_ms, ahead_h, keep_h, reaper_ms, intent_age_ms, give_up_ms;
+    } jobs;
+    struct config_list tenants; // struct tenant_settings
+    int64_t region, shards, nonce_ms, finalize_wait_ms;
+    int io, log_level, log_format;
+};
+
+extern const struct setting settings_table[];
+
+// settings_check looks at what the table cannot: exactly one default tenant, URLs, names. False
+// with a sentence in `error`.
+bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX]);
