@@ -32,7 +32,13 @@ struct rpc_call {
     // target can have acted on it.
     void (*done)(struct rpc_call *call, enum rpc_status status, const ProtobufCMessage *response,
                  const char *text, bool unsent);
-    const ProtobufCMessageDescriptor *response_type;
+    const ProtobufCMessageDescriptor *response_type; // from here on the channel's own
+    const char *path;
+    uint8_t *body; // framed request, until it has been sent
+    size_t body_len;
+    uint64_t deadline_ns;
+    struct timer wait;
+    bool sent;
     unsigned target; // index of the target that took it
     struct rpc_channel *channel;
     struct list node;
@@ -54,3 +60,5 @@ void rpc_call_cancel(struct rpc_call *call);
 // target aside for a while (wrong answers).
 size_t rpc_channel_connected(const struct rpc_channel *c);
 void rpc_channel_eject(struct rpc_channel *c, unsigned target, unsigned for_ms);
+// rpc_channel_text is a sentence on how the first target stands.
+const char *rpc_channel_text(const struct rpc_channel *c);
