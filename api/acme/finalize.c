@@ -1,7 +1,7 @@
 // finalize: the CSR against the order, the intent committed, and the answer in the POST when the
 // certificate comes quickly (RFC 8555 section 7.4; steps e1, e2 and e5 of design.md section 4).
 #include "api/acme/handlers.h"
-#include "api/acme/issuance.h"
+#include "api/issuance.h"
 #include "api/acme/order.h"
 #include "api/acme/order_step.h"
 #include "api/events.h"

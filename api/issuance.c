@@ -1,4 +1,4 @@
-#include "api/acme/issuance.h"
+#include "api/issuance.h"
 
 #include <openssl/sha.h>
 #include <stdlib.h>
