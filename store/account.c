@@ -5,21 +5,19 @@
     "a.id, a.tenant, a.status::bigint, a.key_version::bigint, a.spki, a.thumbprint, a.contact, " \
     "a.terms_agreed, a.eab_kid, a.created_at"
 
-static bool row_read(struct account_row *out, const PGresult *r, int i, struct arena *a)
+static void row_read(struct account_row *out, const PGresult *r, int i, struct store_cmd *cmd)
 {
-    bool ok = true;
     *out = (struct account_row){.id = col_id(r, i, 0),
-                                .tenant = col_dup(r, i, 1, a, &ok),
+                                .tenant = col_dup(r, i, 1, cmd),
                                 .status = (enum account_status)col_int(r, i, 2),
                                 .key_version = (uint32_t)col_int(r, i, 3),
-                                .spki = col_dup(r, i, 4, a, &ok),
-                                .contact = col_dup(r, i, 6, a, &ok),
+                                .spki = col_dup(r, i, 4, cmd),
+                                .contact = col_dup(r, i, 6, cmd),
                                 .terms_agreed = col_bool(r, i, 7),
-                                .eab_kid = col_dup(r, i, 8, a, &ok),
+                                .eab_kid = col_dup(r, i, 8, cmd),
                                 .created_at_us = col_int(r, i, 9)};
     struct slice thumbprint = col_bytes(r, i, 5);
     if (thumbprint.n == sizeof out->thumbprint) memcpy(out->thumbprint, thumbprint.p, thumbprint.n);
-    return ok;
 }
 
 static bool is_key(const PGresult *r, int i, struct slice tenant, const uint8_t thumbprint[32])
@@ -28,20 +26,15 @@ static bool is_key(const PGresult *r, int i, struct slice tenant, const uint8_t 
            slice_eq(col_bytes(r, i, 5), slice_of(thumbprint, 32));
 }
 
-static void nothing(struct flush *f, const PGresult *r)
-{
-    (void)f;
-    (void)r;
-}
-
-static void on_created(struct flush *f, const PGresult *r)
+static void on_created(struct flush *f, const PGresult *r, struct store_cmd *only)
 {
     size_t at = 0;
+    (void)only;
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ACCOUNT_CREATE, &at)) != NULL;) {
         struct store_account_create *c = (struct store_account_create *)cmd;
         for (int i = 0; i < PQntuples(r); i++) {
             if (!is_key(r, i, c->row.tenant, c->row.thumbprint)) continue;
-            (void)row_read(&c->out, r, i, cmd->arena);
+            row_read(&c->out, r, i, cmd);
             c->created = id_eq(&c->out.id, &c->row.id);
         }
     }
@@ -72,7 +65,7 @@ void account_create_send(struct flush *f)
         params_put_text(&q, tenant, row->tenant);
         params_put_bytes(&q, thumbprint, slice_of(row->thumbprint, 32));
     }
-    flush_add(f, &p, nothing,
+    flush_add(f, &p, flush_nothing,
               "INSERT INTO accounts SELECT t.id, t.tenant, t.status, 1, t.spki, t.thumbprint, "
               "t.contact, t.terms, t.eab, now_us() "
               "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) t(id, tenant, status, spki, thumbprint, "
@@ -80,18 +73,19 @@ void account_create_send(struct flush *f)
               "ORDER BY t.tenant, t.thumbprint ON CONFLICT DO NOTHING");
     flush_add(f, &q, on_created,
               "SELECT " ACCOUNT_COLUMNS " FROM unnest($1, $2) t(tenant, thumbprint) JOIN accounts "
-                                        "a ON a.tenant = t.tenant AND a.thumbprint = t.thumbprint");
+              "a ON a.tenant = t.tenant AND a.thumbprint = t.thumbprint");
 }
 
-static void on_got(struct flush *f, const PGresult *r)
+static void on_got(struct flush *f, const PGresult *r, struct store_cmd *only)
 {
     size_t at = 0;
+    (void)only;
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ACCOUNT_GET, &at)) != NULL;) {
         struct store_account_get *c = (struct store_account_get *)cmd;
         for (int i = 0; i < PQntuples(r) && !c->found; i++) {
             struct id id = col_id(r, i, 0);
-            if (c->by_id ? id_eq(&id, &c->id) : is_key(r, i, c->tenant, c->thumbprint))
-                c->found = row_read(&c->out, r, i, cmd->arena);
+            c->found = c->by_id ? id_eq(&id, &c->id) : is_key(r, i, c->tenant, c->thumbprint);
+            if (c->found) row_read(&c->out, r, i, cmd);
         }
     }
 }
@@ -102,8 +96,8 @@ void account_get_send(struct flush *f)
     size_t at = 0, ids = 0, keys = 0;
     params_init(&p);
     params_init(&q);
-    size_t id = params_array(&p, PG_UUID), tenant = params_array(&q, PG_TEXT),
-           thumbprint = params_array(&q, PG_BYTEA);
+    size_t id = params_array(&p, PG_UUID);
+    size_t tenant = params_array(&q, PG_TEXT), thumbprint = params_array(&q, PG_BYTEA);
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ACCOUNT_GET, &at)) != NULL;) {
         struct store_account_get *c = (struct store_account_get *)cmd;
         c->found = false;

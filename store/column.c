@@ -28,9 +28,9 @@ struct slice col_bytes(const PGresult *r, int row, int col)
     return slice_of(PQgetvalue(r, row, col), (size_t)PQgetlength(r, row, col));
 }
 
-struct slice col_dup(const PGresult *r, int row, int col, struct arena *a, bool *ok)
+struct slice col_dup(const PGresult *r, int row, int col, struct store_cmd *cmd)
 {
     struct slice out = SLICE_NONE;
-    if (failed(arena_dup(&out, a, col_bytes(r, row, col)))) *ok = false;
+    if (failed(arena_dup(&out, cmd->arena, col_bytes(r, row, col)))) cmd->flags |= CMD_FULL;
     return out;
 }

@@ -8,7 +8,7 @@
 #include "store/leaf.h"
 #include "store/store.h"
 
-enum { WRITE_CONNS_MAX = 8, BATCH_MAX = 256, SQL_MAX = 8192, STEPS_MAX = CONN_GROUP_MAX };
+enum { WRITE_CONNS_MAX = 8, BATCH_MAX = 256, SQL_MAX = 16384, STEPS_MAX = CONN_GROUP_MAX };
 
 // Kinds in the order in which a flush writes them; the reads follow.
 enum cmd_kind {
@@ -30,11 +30,19 @@ enum cmd_kind {
     CMD_KIND_COUNT,
 };
 
+// Bits of struct store_cmd's flags.
+enum {
+    CMD_FULL = 1, // an output did not fit into the arena: ends with ERR_NO_SPACE
+    CMD_SENT = 2, // was on its way at least once: never given up by age
+};
+
 struct flush;
 
-// struct step is one statement of a flush; `result` gets what it returned.
+// struct step is one statement of a flush: `result` gets what it returned, and the command that it
+// was sent for when it was for one only.
 struct step {
-    void (*result)(struct flush *f, const PGresult *r);
+    void (*result)(struct flush *f, const PGresult *r, struct store_cmd *only);
+    struct store_cmd *only;
 };
 
 // struct flush is a group of commands on their way in one transaction (writes) or as plain
@@ -50,42 +58,76 @@ struct flush {
     struct step steps[STEPS_MAX];
     unsigned step_count;
     bool read;
-    bool barrier; // a commit was lost: a synchronous write goes in front
-    bool unsent;  // a statement did not fit: the flush is given up
+    bool in_doubt; // a commit was lost: its work may be there already
+    bool unsent;   // a statement did not fit: the flush is given up
     unsigned attempts;
+    int64_t sent_us;    // wall time
     uint64_t due_ns;    // not sent again before
     struct timer again; // wakes the pump then
-    struct arena sql;
 };
 
+// struct store is a shard's; see the files that own the parts.
 struct store {
     struct shard *shard;
     struct store_options o;
-    char *conninfo;
+    struct hosts hosts;
     struct conn *reader, *writers[WRITE_CONNS_MAX];
-    struct list waiting_reads, waiting_writes; // commands
-    size_t waiting_count;
-    struct list resend; // flushes
+    // batch.c
+    struct list waiting_reads, waiting_writes, refused; // commands
+    size_t waiting_count;                               // queued or in flight
+    struct list resend;                                 // flushes
     unsigned in_flight_writes, in_flight_reads;
     struct turn_hook pump;
     struct timer tick, linger;
-    struct leaf_set leaves;
-    bool leaves_loaded, leaves_stale;
-    struct flush leaf_flush; // loads the leaves
-    bool leaf_loading;
     uint64_t flush_count;
+    int64_t clock_offset_us;
     void (*drained)(void *ctx);
     void *drained_ctx;
+    // leaves.c
+    struct leaf_set leaves;
+    bool leaves_loaded, leaves_stale, leaves_loading;
+    uint64_t leaves_asked_ns; // when the newest list was asked for
+    struct flush leaves_flush;
+    // partition.c
     struct maintenance *maintenance;
 };
 
-// ---- a kind of command: how its part of a flush is written. One row per kind in batch.c.
-struct kind {
-    const char *name;
-    void (*send)(struct flush *f); // adds its statements for all commands of this kind in the flush
-};
-extern const struct kind kinds[CMD_KIND_COUNT];
+// ---- batch.c: the queue
+// store_queue takes a command of a kind; used by the store_* functions.
+void store_queue(struct store *s, struct store_cmd *cmd, enum cmd_kind kind);
+// store_cmd_end runs `done` and counts.
+void store_cmd_end(struct store *s, struct store_cmd *cmd, struct err e);
 
+// ---- flush.c: one flush
+struct flush *flush_new(struct store *s, bool read); // NULL without memory
+void flush_send(struct flush *f, struct conn *c);
+// flush_end ends all its commands with `e` (a command whose output did not fit: ERR_NO_SPACE), and
+// frees it.
+void flush_end(struct flush *f, struct err e);
+void flush_result(struct conn_group *g, unsigned statement, const PGresult *r);
+// flush_add adds a statement; `fmt` is its text with leaf names filled in. The params are finished
+// (params_fini) here. flush_add_only is for a statement of one command.
+void flush_add(struct flush *f, struct params *p,
+               void (*result)(struct flush *f, const PGresult *r, struct store_cmd *only),
+               const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void flush_add_only(struct flush *f, struct params *p,
+                    void (*result)(struct flush *f, const PGresult *r, struct store_cmd *only),
+                    struct store_cmd *only, const char *sql);
+// flush_nothing is the result function of a statement that answers nothing.
+void flush_nothing(struct flush *f, const PGresult *r, struct store_cmd *only);
+// flush_each walks over the commands of a kind: index from `*at`, NULL at the end.
+struct store_cmd *flush_each(struct flush *f, enum cmd_kind kind, size_t *at);
+// flush_is_first is true unless an earlier command of its kind in this flush is about the same
+// order (account, authorization): only the first of those is sent, the others read what became of
+// it.
+bool flush_is_first(const struct flush *f, const struct store_cmd *cmd,
+                    const struct id *(*id_of)(const struct store_cmd *cmd));
+// flush_leaf_next finds the smallest leaf key greater than *key among the commands of a kind; false
+// when there is none. `key_of` gives a command's.
+bool flush_leaf_next(struct flush *f, enum cmd_kind kind,
+                     int64_t (*key_of)(const struct store_cmd *cmd), int64_t *key);
+
+// One function per kind, which adds its statements for all commands of the kind in the flush.
 void account_create_send(struct flush *f);
 void account_get_send(struct flush *f);
 void order_create_send(struct flush *f);
@@ -101,29 +143,23 @@ void order_invalidate_send(struct flush *f);
 void node_heartbeat_send(struct flush *f);
 void lease_take_send(struct flush *f);
 
-// store_queue takes a command of a kind; used by the store_* functions.
-void store_queue(struct store *s, struct store_cmd *cmd, enum cmd_kind kind);
-// flush_add adds a statement; `fmt` is its text with leaf names filled in. The params are finished
-// (params_fini) here.
-void flush_add(struct flush *f, struct params *p,
-               void (*result)(struct flush *f, const PGresult *r), const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-// flush_each walks over the commands of a kind: index from `*at`, NULL at the end.
-struct store_cmd *flush_each(struct flush *f, enum cmd_kind kind, size_t *at);
-// leaf_exists: as far as this store knows; an unknown one makes it look again soon.
-bool leaf_exists(struct store *s, enum leaf_table table, int64_t key);
-// leaf_next finds the smallest key greater than *key among the commands of a kind; false when there
-// is none. `key_of` gives a command's.
-bool leaf_next(struct flush *f, enum cmd_kind kind, int64_t (*key_of)(const struct store_cmd *cmd),
-               int64_t *key);
+// ---- leaves.c: which partitions there are
+// leaves_want makes the store look again when a leaf that `cmd` needs is not in its list and that
+// may be news: LEAVES_ASKED, try again later. LEAVES_MISSING: a row of it has no place.
+enum leaves_answer { LEAVES_THERE, LEAVES_ASKED, LEAVES_MISSING };
+enum leaves_answer leaves_want(struct store *s, const struct store_cmd *cmd);
+bool leaves_have(const struct store *s, enum leaf_table table, int64_t key);
+// leaves_load asks the idle reader for the list.
+void leaves_load(struct store *s);
 
-// ---- result columns, binary format
+// ---- partition.c
+// maintenance_free ends a run under way with ERR_STORE_AWAY.
+void maintenance_free(struct store *s);
+
+// ---- column.c: result columns, binary format
 int64_t col_int(const PGresult *r, int row, int col);
 bool col_bool(const PGresult *r, int row, int col);
 struct id col_id(const PGresult *r, int row, int col);
 struct slice col_bytes(const PGresult *r, int row, int col); // borrowed from the result
-// col_dup copies into the arena; empty when it is full (out is then marked by *ok = false).
-struct slice col_dup(const PGresult *r, int row, int col, struct arena *a, bool *ok);
-
-// maintenance.c
-void maintenance_free(struct store *s);
+// col_dup copies into the command's arena; when that is full the command is marked CMD_FULL.
+struct slice col_dup(const PGresult *r, int row, int col, struct store_cmd *cmd);

@@ -103,7 +103,7 @@ static struct err first_partitions(PGconn *pg, char *note, size_t size)
         for (int64_t key = leaf_at((enum leaf_table)t, now - BEHIND_S);
              key <= leaf_at((enum leaf_table)t, now + AHEAD_S); key++) {
             char sql[PARTITION_SQL_MAX];
-            partition_make_sql(sql, (enum leaf_table)t, key);
+            partition_make_sql(sql, (enum leaf_table)t, key, 0);
             if (!run(pg, sql))
                 return refuse(note, size, ERR_STORE_MIGRATION, "a partition could not be made",
                               PQerrorMessage(pg));

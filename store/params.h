@@ -18,6 +18,7 @@ struct params {
 
 enum pg_type { PG_BOOL = 16, PG_BYTEA = 17, PG_INT8 = 20, PG_TEXT = 25, PG_UUID = 2950 };
 
+// params_init makes `p` empty; params_fini frees what its columns hold.
 void params_init(struct params *p);
 void params_fini(struct params *p);
 // params_array begins an array column and returns its number; params_put_* append one element to

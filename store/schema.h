@@ -15,8 +15,10 @@ struct migration {
 extern const struct migration migrations[];
 extern const size_t migration_count;
 
-enum { PARTITION_SQL_MAX = 1024 };
-// partition_make_sql writes the statements (one text, in one transaction) that make and attach a
-// leaf: CREATE with a CHECK constraint that lets ATTACH skip its scan, and a fillfactor that keeps
-// updates of an order HOT.
-void partition_make_sql(char out[PARTITION_SQL_MAX], enum leaf_table table, int64_t key);
+enum { PARTITION_SQL_MAX = 1536 };
+// partition_make_sql writes one statement that makes and attaches a leaf, in one transaction, where
+// it is missing: CREATE with a CHECK constraint that lets ATTACH skip its scan, and a fillfactor
+// that keeps updates of an order HOT. With a token other than 0 it fails unless the lease
+// "partitions" is held with it.
+void partition_make_sql(char out[PARTITION_SQL_MAX], enum leaf_table table, int64_t key,
+                        uint64_t token);

@@ -12,8 +12,11 @@
 // shard. Outputs are valid when the error is OK; what they point at lives in `arena`. Errors:
 // ERR_STORE_BUSY (too many commands wait), ERR_STORE_AWAY (PostgreSQL cannot be reached; nothing
 // was sent), ERR_STORE_DATA (this row was refused by the database: a bug; the other rows went
-// through). A commit whose answer was lost is resolved by key before `done` runs: callers never see
-// "unknown".
+// through), ERR_STORE_LEAF (no partition for the time of a new row: the clock is wrong, or nobody
+// makes partitions), ERR_NO_SPACE (an output did not fit into `arena`; a write was committed all
+// the same). `done` never runs inside the call. A commit whose answer was lost is resolved by key
+// before `done` runs: callers never see "unknown", and a command that was sent may take as long as
+// PostgreSQL is away.
 #pragma once
 #include "cluster/core/shard.h"
 #include "proto/base/arena.h"
@@ -25,9 +28,9 @@ struct store;
 enum { STORE_SCHEMA_VERSION = 1 }; // the version this program needs
 
 struct store_options {
-    const char *conninfo;  // libpq connection string; several hosts with hostaddr allowed
-    unsigned write_conns;  // per shard
-    unsigned batch_max;    // commands in one flush (64)
+    const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
+    unsigned write_conns;  // per shard, 1..8
+    unsigned batch_max;    // commands in one flush (64); at most 256
     unsigned linger_us;    // longest wait for company while a flush is in flight (4000)
     unsigned queue_max;    // commands waiting per shard; above: ERR_STORE_BUSY
     unsigned queue_age_ms; // a command that waits longer fails with ERR_STORE_BUSY or
@@ -44,8 +47,18 @@ struct store_cmd {
     uint16_t attempt;
 };
 
+// store_conninfo_check says whether a store can use a connection string: it may name several
+// servers, each by socket folder or address (host, or hostaddr beside host), because libpq resolves
+// names blocking. ERR_STORE_CONNINFO with a sentence in `note`. store_conninfo_resolve writes one
+// with the names resolved, an entry for each address: it blocks, so before shards run; also
+// ERR_STORE_AWAY.
+RESULT store_conninfo_check(const char *conninfo, char *note, size_t note_size);
+RESULT store_conninfo_resolve(char *out, size_t out_size, const char *conninfo, char *note,
+                              size_t note_size);
+
 // store_new connects in the background and returns at once; store_ready says whether commands would
-// be taken now.
+// be taken now. ERR_STORE_CONNINFO, ERR_STORE_BUSY (no memory). store_metrics_declare (events.h)
+// comes before, at start.
 RESULT store_new(struct store **out, struct shard *shard, const struct store_options *options);
 // store_drain runs `drained` when nothing waits or is in flight. store_free cuts connections:
 // waiting commands fail with ERR_STORE_AWAY first.
@@ -56,7 +69,7 @@ bool store_ready(const struct store *s);
 // /run/...: retry in 2 s").
 const char *store_state_text(const struct store *s);
 // store_flush_count is the number of committed flushes of this shard since start;
-// store_clock_offset_us the database clock minus ours.
+// store_clock_offset_us the database clock minus ours, as of the last connect or heartbeat.
 uint64_t store_flush_count(const struct store *s);
 int64_t store_clock_offset_us(const struct store *s);
 
@@ -180,12 +193,12 @@ void store_authz_get(struct store *s, struct store_authz_get *c);
 // store_authz_decide moves a pending, unexpired authorization to valid or invalid and, in the same
 // commit, its order: the counter of pending authorizations is decremented (READY at 0) or the order
 // becomes INVALID with `error`. A lost race leaves all as it was: `decided` false and `out` is the
-// row as it is.
+// row as it is; all zero when there is no such authorization of this order.
 struct store_authz_decide {
     struct store_cmd cmd;
     struct id id;
     struct id order; // of the authorization: locked first
-    int64_t tag;     // random: a repeat of the command recognises its own work
+    int64_t tag;     // the store's own: a repeat of the command recognises its own work
     bool valid;
     enum challenge_type by;
     struct slice error;     // problem JSON when not valid
@@ -206,12 +219,12 @@ enum intent_outcome {
     INTENT_ORDER_EXPIRED,
     INTENT_ACCOUNT_NOT_VALID,
     INTENT_KEY_CHANGED,     // the request was verified with an older key
-    INTENT_AUTHZ_NOT_VALID, // `authz` names the first that is not
+    INTENT_AUTHZ_NOT_VALID, // `authz` names the first that is not; zero: `authzs` differs
 };
 struct store_intent_create {
     struct store_cmd cmd;
     struct intent intent;    // created_at_us is set by the database
-    const struct id *authzs; // of the order, as read: their number is compared with the order's
+    const struct id *authzs; // of the order, as read: must be those that the order names
     size_t authz_count;
     uint32_t key_version;
     enum intent_outcome outcome;
@@ -221,8 +234,9 @@ struct store_intent_create {
 void store_intent_create(struct store *s, struct store_intent_create *c);
 
 // store_certificate_commit is e4: PROCESSING -> VALID with this serial and the certificate
-// inserted, in one statement. `won` false: the order was no longer PROCESSING; order_status and
-// order_serial say what is there. Repeating a commit that won is won again (same serial).
+// inserted, in one statement. `won` false: the order was no longer PROCESSING; order_status (0: no
+// such order) and order_serial say what is there. Repeating a commit that won is won again (same
+// serial).
 struct store_certificate_commit {
     struct store_cmd cmd;
     struct id order;
@@ -253,8 +267,8 @@ struct store_certificate_get {
 void store_certificate_get(struct store *s, struct store_certificate_get *c);
 
 // store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
-// for good). `done_now` false: it was not PROCESSING. `serial_burned` is recorded with the intent:
-// the serial that the signer burned.
+// for good). `done_now` false: it was not PROCESSING, `order_status` says what it is (0: no such
+// order). `burned_serial` is recorded with the intent: the serial that the signer burned.
 struct store_order_invalidate {
     struct store_cmd cmd;
     struct id order;
@@ -269,7 +283,8 @@ void store_order_invalidate(struct store *s, struct store_order_invalidate *c);
 // store_intents_claim is the reaper's read: up to `limit` intents whose order is PROCESSING and
 // whose owner is dead or that are older than `age_ms` by the primary's clock, FOR UPDATE SKIP
 // LOCKED; they become owned by (node, boot) with a fresh claim time, so another reaper leaves them
-// alone for `age_ms`.
+// alone for `age_ms`. Oldest orders first. What was claimed by a flush that died is claimed again
+// after `age_ms`.
 struct store_intents_claim {
     struct store_cmd cmd;
     struct id node;
@@ -328,13 +343,16 @@ void store_lease_take(struct store *s, struct store_lease_take *c);
 
 // store_partitions_tend makes partitions `ahead_h` hours ahead and drops those whose last order and
 // certificate plus 24 h are past. Run under the lease "partitions"; `token` fences it. Runs on its
-// own connection, statement by statement (DETACH CONCURRENTLY cannot be in a transaction).
+// own connection, statement by statement (DETACH CONCURRENTLY cannot be in a transaction). One run
+// at a time: ERR_STORE_BUSY, also when a step failed, which the next run does again.
+// ERR_STORE_AWAY. A partition that an operator detached is left alone.
 struct store_partitions_tend {
     struct store_cmd cmd;
     uint64_t token;
     unsigned ahead_h;       // 48
     unsigned keep_extra_h;  // 24
     unsigned made, dropped; // out
+    bool fenced;            // out: the lease was lost, so it stopped
 };
 void store_partitions_tend(struct store *s, struct store_partitions_tend *c);
 

@@ -72,10 +72,16 @@ CREATE TABLE intents (
     crl_shard bigint NOT NULL,
     salt bytea NOT NULL,
     created_at bigint NOT NULL,
-    claimed_at bigint NOT NULL,     -- created_at until a reaper takes it over
     burned_serial bytea
 ) PARTITION BY RANGE (order_id);
-CREATE INDEX intents_claimed_at ON intents (claimed_at);
+
+-- The intents whose order is PROCESSING: a row is inserted with the intent and deleted by the statement that ends PROCESSING.
+-- What the reaper looks at stays small without an index on the orders' status, which would end their HOT updates.
+CREATE TABLE intents_open (
+    order_id uuid PRIMARY KEY,
+    owner_boot bigint NOT NULL,     -- the reaper's once claimed
+    claimed_at bigint NOT NULL      -- created_at until a reaper takes it over
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 CREATE TABLE certificates (
     serial bytea PRIMARY KEY,
@@ -105,7 +111,3 @@ CREATE TABLE leases (
     token bigint NOT NULL,
     until bigint NOT NULL
 ) WITH (fillfactor = 50);
-
--- One row, updated to put a synchronous commit in front of what is read after a reconnect.
-CREATE TABLE barrier (one integer PRIMARY KEY, count bigint NOT NULL) WITH (fillfactor = 50);
-INSERT INTO barrier VALUES (1, 0);

@@ -12,6 +12,7 @@
 #include "cluster/err.h"
 #include "proto/err.h"
 #include "store/err.h"
+#include "store/events.h"
 #include "store/leaf.h"
 #include "tests/support/pg.h"
 #include "tests/unit/unit.h"
@@ -207,6 +208,7 @@ static int setup(void **state)
     int from, to;
     if (!pg_init(&pg)) return -1;
     arena_init(&arena, 1 << 26);
+    store_metrics_declare();
     if (failed(store_migrate(pg.conninfo, &from, &to, note, sizeof note)))
         return fprintf(stderr, "%s\n", note), -1;
     if (failed(log_new(&logger,
