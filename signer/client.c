@@ -1,0 +1,476 @@
+#include "signer/client.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/err.h"
+#include "proto/rpc/signer.pb-c.h"
+#include "signer/err.h"
+#include "signer/events.h"
+#include "signer/wire.h"
+
+enum {
+    TARGETS_MAX = 64,
+    DESCRIPTION_MAX = 1 << 20,
+    BATCH_ARENA_MAX = 8 << 20,
+    DESCRIBE_DEADLINE_MS = 3000,
+    WRONG_ASIDE_MS = 30000,
+    KINDS_MAX = 8,
+    PROFILES_MAX = 64,
+    CHAIN_MAX = 4
+};
+
+typedef Certmill__Signer__V1__DescribeResponse Description;
+
+// struct describer asks one target what it offers, again and again.
+struct describer {
+    struct signer_client *client;
+    struct rpc_call call;
+    struct timer timer;
+    unsigned target;
+    bool known, agrees, calling;
+    uint8_t hash[HASH_LEN]; // over what must agree
+};
+
+// struct batch is one Sign call and the items in it.
+struct batch {
+    struct signer_client *client;
+    struct rpc_call call;
+    struct arena arena;
+    struct list items;
+    size_t count;
+    bool burn;
+    struct list node;
+};
+
+struct signer_client {
+    struct shard *shard;
+    struct signer_client_options o;
+    struct rpc_channel *channel;
+    struct describer describers[TARGETS_MAX];
+    size_t target_count;
+    struct list queue; // struct signer_sign
+    size_t queued;
+    struct turn_hook hook;
+    struct list batches;
+    // what the agreeing signers offer
+    struct arena arena;
+    uint8_t hash[HASH_LEN];
+    bool described;
+    struct signer_profile *profiles;
+    size_t profile_count;
+    struct signer_issuer issuer;
+    char text[256];
+    bool freed;
+};
+
+static struct slice bin(ProtobufCBinaryData d) { return slice_of(d.data, d.len); }
+
+// ---- Describe
+
+static void hash_add(SHA256_CTX *ctx, struct slice s)
+{
+    uint8_t n[4] = {(uint8_t)(s.n >> 24), (uint8_t)(s.n >> 16), (uint8_t)(s.n >> 8), (uint8_t)s.n};
+    SHA256_Update(ctx, n, 4);
+    SHA256_Update(ctx, s.p, s.n);
+}
+
+static void description_hash(uint8_t out[HASH_LEN], const Description *d)
+{
+    SHA256_CTX ctx;
+    SHA256_Init(&ctx);
+    for (size_t i = 0; i < d->n_profiles; i++) {
+        hash_add(&ctx, slice_str(d->profiles[i]->name));
+        hash_add(&ctx, bin(d->profiles[i]->hash));
+    }
+    for (size_t i = 0; i < d->n_issuers; i++) {
+        hash_add(&ctx, bin(d->issuers[i]->certificate));
+        for (size_t k = 0; k < d->issuers[i]->n_serial_keys; k++)
+            hash_add(&ctx, bin(d->issuers[i]->serial_keys[k]->hash));
+    }
+    SHA256_Final(out, &ctx);
+}
+
+static bool dup_text(struct slice *out, struct arena *a, const char *text)
+{
+    return !failed(arena_dup(out, a, slice_str(text)));
+}
+
+static bool profile_take(struct signer_profile *out, struct arena *a,
+                         const Certmill__Signer__V1__DescribeResponse__Profile *p)
+{
+    uint16_t *issuers = ARENA_ARRAY(a, uint16_t, p->n_issuers + 1);
+    struct slice *kinds = ARENA_ARRAY(a, struct slice, p->n_key_kinds + 1);
+    if (issuers == NULL || kinds == NULL || p->hash.len != HASH_LEN ||
+        !dup_text(&out->name, a, p->name) || !dup_text(&out->text, a, p->text))
+        return false;
+    memcpy(out->hash, p->hash.data, HASH_LEN);
+    out->template_version = p->template_version;
+    out->validity_s = p->validity_s;
+    out->backdate_s = p->backdate_s;
+    out->no_rev_avail = p->no_rev_avail;
+    for (size_t i = 0; i < p->n_issuers; i++) issuers[i] = (uint16_t)p->issuers[i];
+    for (size_t i = 0; i < p->n_key_kinds; i++)
+        if (!dup_text(&kinds[i], a, p->key_kinds[i])) return false;
+    out->issuers = issuers;
+    out->issuer_count = p->n_issuers;
+    out->key_kinds = kinds;
+    out->key_kind_count = p->n_key_kinds;
+    return true;
+}
+
+static bool issuer_take(struct signer_issuer *out, struct arena *a,
+                        const Certmill__Signer__V1__DescribeResponse__Issuer *i)
+{
+    struct slice *chain = ARENA_ARRAY(a, struct slice, i->n_chain + 1);
+    if (chain == NULL || i->n_serial_keys == 0) return false;
+    out->id = (uint16_t)i->id;
+    if (failed(arena_dup(&out->certificate, a, bin(i->certificate))) ||
+        failed(arena_dup(&out->root, a, bin(i->root))))
+        return false;
+    for (size_t k = 0; k < i->n_chain; k++)
+        if (failed(arena_dup(&chain[k], a, bin(i->chain[k])))) return false;
+    out->chain = chain;
+    out->chain_count = i->n_chain;
+    out->serial_key_generation = i->serial_keys[i->n_serial_keys - 1]->generation;
+    SHA256(out->certificate.p, out->certificate.n, out->certificate_hash);
+    return true;
+}
+
+static void adopt(struct signer_client *c, const Description *d, const uint8_t hash[HASH_LEN])
+{
+    arena_reset(&c->arena);
+    c->profiles = ARENA_ARRAY(&c->arena, struct signer_profile, d->n_profiles + 1);
+    bool ok = c->profiles != NULL && d->n_issuers == 1 &&
+              issuer_take(&c->issuer, &c->arena, d->issuers[0]);
+    for (size_t i = 0; ok && i < d->n_profiles; i++)
+        ok = profile_take(&c->profiles[i], &c->arena, d->profiles[i]);
+    c->described = ok;
+    c->profile_count = ok ? d->n_profiles : 0;
+    memcpy(c->hash, hash, HASH_LEN);
+    if (c->o.changed != NULL) c->o.changed(c->o.ctx);
+}
+
+static bool anyone_agrees(const struct signer_client *c)
+{
+    for (size_t i = 0; i < c->target_count; i++)
+        if (c->describers[i].known && c->describers[i].agrees) return true;
+    return false;
+}
+
+static void described(struct describer *d, const Description *m)
+{
+    struct signer_client *c = d->client;
+    description_hash(d->hash, m);
+    d->known = true;
+    if (m->region != c->o.region) {
+        d->agrees = false;
+        rpc_channel_eject(c->channel, d->target, 2 * c->o.describe_ms);
+        return;
+    }
+    d->agrees = c->described && memcmp(d->hash, c->hash, HASH_LEN) == 0;
+    // The first one sets the standard; when nobody holds to it any more (a rolled-out profile), the
+    // next one does.
+    if (!d->agrees && !anyone_agrees(c)) {
+        adopt(c, m, d->hash);
+        d->agrees = c->described;
+    }
+    if (d->agrees) return;
+    rpc_channel_eject(c->channel, d->target, 2 * c->o.describe_ms);
+    LOG(shard_log(c->shard), &EVENT_SIGNER_DISAGREES, "a signer differs from the others",
+        LOG_INT("target", d->target));
+}
+
+static void on_described(struct rpc_call *call, enum rpc_status status,
+                         const ProtobufCMessage *response, const char *text, bool unsent)
+{
+    struct describer *d = LIST_OWNER(call, struct describer, call);
+    (void)unsent;
+    d->calling = false;
+    if (status == RPC_OK)
+        described(d, (const Description *)response);
+    else
+        d->known = d->agrees = false;
+    snprintf(d->client->text, sizeof d->client->text, "%s",
+             status == RPC_OK ? rpc_channel_text(d->client->channel) : text);
+    if (!d->client->freed)
+        timer_set(d->client->shard, &d->timer, status == RPC_OK ? d->client->o.describe_ms : 200);
+}
+
+static void on_describe_timer(struct timer *t)
+{
+    struct describer *d = LIST_OWNER(t, struct describer, timer);
+    Certmill__Signer__V1__DescribeRequest m = CERTMILL__SIGNER__V1__DESCRIBE_REQUEST__INIT;
+    d->call.done = on_described;
+    d->calling = true;
+    struct err e = rpc_call_start(
+        d->client->channel, &d->call, "/certmill.signer.v1.Signer/Describe", &m.base,
+        &certmill__signer__v1__describe_response__descriptor, DESCRIBE_DEADLINE_MS, (int)d->target);
+    if (!failed(e)) return;
+    d->calling = false;
+    timer_set(d->client->shard, t, d->client->o.describe_ms);
+}
+
+// ---- Sign
+
+static void item_end(struct signer_sign *i, struct err e, const char *text) { i->done(i, e, text); }
+
+static void batch_free(struct batch *b)
+{
+    list_remove(&b->node);
+    arena_fini(&b->arena);
+    free(b);
+}
+
+static struct err err_of(int status)
+{
+    switch (status) {
+    case CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED:
+        return OK;
+    case CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED:
+    case CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED:
+        return ERR(SIGNER_REFUSED);
+    case CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH:
+        return ERR(SIGNER_MISMATCH);
+    case CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__CONFLICT:
+        return ERR(SIGNER_CONFLICT);
+    case CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY:
+        return ERR(SIGNER_BUSY);
+    default:
+        return ERR(SIGNER_WRONG);
+    }
+}
+
+// result_take compares what came back with what was asked (T54: no answer goes to another's
+// request).
+static void result_take(struct batch *b, struct signer_sign *i,
+                        const Certmill__Signer__V1__SignResult *r)
+{
+    uint8_t hash[HASH_LEN];
+    intent_hash(hash, i->intent);
+    i->target = b->call.target;
+    bool same = r != NULL && slice_eq(bin(r->order), slice_of(i->intent->order.b, 16)) &&
+                slice_eq(bin(r->intent_hash), slice_of(hash, HASH_LEN));
+    if (!same) {
+        item_end(i, ERR(SIGNER_WRONG), "the signer's answer is not for this intent");
+        return;
+    }
+    struct err e = err_of(r->status);
+    if (r->serial.len == SERIAL_LEN) memcpy(i->serial, r->serial.data, SERIAL_LEN);
+    i->burned = r->status == CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED &&
+                r->serial.len == SERIAL_LEN;
+    i->certificate = bin(r->certificate);
+    if (b->burn && i->burned) e = OK;
+    if (!failed(e) && !i->burned && (r->serial.len != SERIAL_LEN || i->certificate.n == 0))
+        e = ERR(SIGNER_WRONG);
+    item_end(i, e, r->text[0] != 0 ? r->text : err_text(e));
+}
+
+static void batch_fail(struct batch *b, struct err e, const char *text)
+{
+    while (!list_empty(&b->items))
+        item_end(LIST_OWNER(list_pop_front(&b->items), struct signer_sign, node), e, text);
+}
+
+static void on_signed(struct rpc_call *call, enum rpc_status status,
+                      const ProtobufCMessage *response, const char *text, bool unsent)
+{
+    struct batch *b = LIST_OWNER(call, struct batch, call);
+    (void)unsent; // repeating is harmless: the same intent, the same certificate
+    if (status != RPC_OK) {
+        batch_fail(b, status == RPC_RESOURCE_EXHAUSTED ? ERR(SIGNER_BUSY) : ERR(SIGNER_AWAY), text);
+    } else if (b->burn) {
+        const Certmill__Signer__V1__BurnResponse *m = (const Certmill__Signer__V1__BurnResponse *)
+            response;
+        result_take(b, LIST_OWNER(list_pop_front(&b->items), struct signer_sign, node), m->result);
+    } else {
+        const Certmill__Signer__V1__SignResponse *m = (const Certmill__Signer__V1__SignResponse *)
+            response;
+        for (size_t k = 0; !list_empty(&b->items); k++)
+            result_take(b, LIST_OWNER(list_pop_front(&b->items), struct signer_sign, node),
+                        k < m->n_results ? m->results[k] : NULL);
+    }
+    batch_free(b);
+}
+
+static struct batch *batch_new(struct signer_client *c, bool burn)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    if (b == NULL) return NULL;
+    b->client = c;
+    b->burn = burn;
+    b->call.done = on_signed;
+    list_init(&b->items);
+    list_push_back(&c->batches, &b->node);
+    arena_init(&b->arena, BATCH_ARENA_MAX);
+    return b;
+}
+
+static unsigned deadline_of(const struct signer_client *c, const struct signer_sign *i)
+{
+    uint64_t now = shard_now_ns(c->shard);
+    return i->deadline_ns > now ? (unsigned)((i->deadline_ns - now) / 1000000) + 1 : 1;
+}
+
+static struct err batch_send(struct signer_client *c, struct batch *b)
+{
+    Certmill__Signer__V1__SignRequest m = CERTMILL__SIGNER__V1__SIGN_REQUEST__INIT;
+    Certmill__Signer__V1__Intent *intents = ARENA_ARRAY(&b->arena, Certmill__Signer__V1__Intent,
+                                                        b->count);
+    m.intents = ARENA_ARRAY(&b->arena, Certmill__Signer__V1__Intent *, b->count);
+    if (intents == NULL || m.intents == NULL) return ERR(NO_SPACE);
+    unsigned deadline = 1;
+    LIST_EACH (node, &b->items) {
+        struct signer_sign *i = LIST_OWNER(node, struct signer_sign, node);
+        TRY(wire_intent_write(&intents[m.n_intents], &b->arena, i->intent));
+        m.intents[m.n_intents] = &intents[m.n_intents];
+        m.n_intents++;
+        unsigned d = deadline_of(c, i);
+        if (d > deadline) deadline = d;
+    }
+    return rpc_call_start(c->channel, &b->call, "/certmill.signer.v1.Signer/Sign", &m.base,
+                          &certmill__signer__v1__sign_response__descriptor, deadline,
+                          RPC_ANY_TARGET);
+}
+
+static void on_turn(struct turn_hook *hook)
+{
+    struct signer_client *c = LIST_OWNER(hook, struct signer_client, hook);
+    while (!list_empty(&c->queue)) {
+        struct batch *b = batch_new(c, false);
+        if (b == NULL) return; // the next turn with something new tries again
+        while (b->count < SIGNER_BATCH_MAX && !list_empty(&c->queue)) {
+            list_push_back(&b->items, list_pop_front(&c->queue));
+            b->count++;
+            c->queued--;
+        }
+        struct err e = batch_send(c, b);
+        if (!failed(e)) continue;
+        batch_fail(b, ERR(SIGNER_BUSY), "the signer's queue is full");
+        batch_free(b);
+    }
+}
+
+struct err signer_client_sign(struct signer_client *c, struct signer_sign *call,
+                              unsigned deadline_ms)
+{
+    if (c->queued >= c->o.queue_max) return ERR(SIGNER_BUSY);
+    call->deadline_ns = shard_now_ns(c->shard) + (uint64_t)deadline_ms * 1000000;
+    call->burned = false;
+    call->certificate = SLICE_NONE;
+    list_push_back(&c->queue, &call->node);
+    c->queued++;
+    turn_hook_arm(c->shard, &c->hook);
+    return OK;
+}
+
+struct err signer_client_burn(struct signer_client *c, struct signer_sign *call,
+                              unsigned deadline_ms)
+{
+    Certmill__Signer__V1__BurnRequest m = CERTMILL__SIGNER__V1__BURN_REQUEST__INIT;
+    Certmill__Signer__V1__Intent intent;
+    struct batch *b = batch_new(c, true);
+    if (b == NULL) return ERR(SIGNER_BUSY);
+    call->burned = false;
+    call->certificate = SLICE_NONE;
+    struct err e = wire_intent_write(&intent, &b->arena, call->intent);
+    m.intent = &intent;
+    if (!failed(e))
+        e = rpc_call_start(c->channel, &b->call, "/certmill.signer.v1.Signer/Burn", &m.base,
+                           &certmill__signer__v1__burn_response__descriptor, deadline_ms,
+                           RPC_ANY_TARGET);
+    if (failed(e)) {
+        batch_free(b);
+        return ERR(SIGNER_BUSY);
+    }
+    list_push_back(&b->items, &call->node);
+    b->count = 1;
+    return OK;
+}
+
+void signer_client_wrong(struct signer_client *c, const struct signer_sign *call)
+{
+    rpc_channel_eject(c->channel, call->target, WRONG_ASIDE_MS);
+}
+
+// ---- lookups
+
+bool signer_client_ready(const struct signer_client *c)
+{
+    return c->described && rpc_channel_connected(c->channel) > 0;
+}
+
+const char *signer_client_state_text(const struct signer_client *c)
+{
+    return c->text[0] != 0 ? c->text : rpc_channel_text(c->channel);
+}
+
+const struct signer_profile *signer_client_profile(const struct signer_client *c, struct slice name)
+{
+    for (size_t i = 0; i < c->profile_count; i++)
+        if (slice_eq(c->profiles[i].name, name)) return &c->profiles[i];
+    return NULL;
+}
+
+const struct signer_issuer *signer_client_issuer(const struct signer_client *c, uint16_t id)
+{
+    return c->described && c->issuer.id == id ? &c->issuer : NULL;
+}
+
+size_t signer_client_profiles(const struct signer_client *c, const struct signer_profile **out)
+{
+    *out = c->profiles;
+    return c->profile_count;
+}
+
+struct err signer_client_new(struct signer_client **out, struct shard *shard,
+                             const struct signer_client_options *options)
+{
+    struct signer_client *c = calloc(1, sizeof *c);
+    if (c == NULL) return ERR(SIGNER_BUSY);
+    c->shard = shard;
+    c->o = *options;
+    c->hook.run = on_turn;
+    list_init(&c->hook.node);
+    list_init(&c->queue);
+    list_init(&c->batches);
+    arena_init(&c->arena, DESCRIPTION_MAX);
+    c->target_count = options->channel.target_count < TARGETS_MAX ? options->channel.target_count
+                                                                  : TARGETS_MAX;
+    c->channel = rpc_channel_new(shard, &options->channel);
+    if (c->channel == NULL) {
+        free(c);
+        return ERR(SIGNER_BUSY);
+    }
+    for (size_t i = 0; i < c->target_count; i++) {
+        c->describers[i] = (struct describer){
+            .client = c, .target = (unsigned)i, .timer = {.fire = on_describe_timer}};
+        timer_set(shard, &c->describers[i].timer, 0);
+    }
+    *out = c;
+    return OK;
+}
+
+void signer_client_free(struct signer_client *c)
+{
+    if (c == NULL) return;
+    c->freed = true;
+    turn_hook_disarm(&c->hook);
+    while (!list_empty(&c->queue))
+        item_end(LIST_OWNER(list_pop_front(&c->queue), struct signer_sign, node), ERR(SIGNER_AWAY),
+                 "shutting down");
+    for (size_t i = 0; i < c->target_count; i++) {
+        timer_cancel(&c->describers[i].timer);
+        if (c->describers[i].calling) rpc_call_cancel(&c->describers[i].call);
+    }
+    LIST_EACH (node, &c->batches) {
+        struct batch *b = LIST_OWNER(node, struct batch, node);
+        rpc_call_cancel(&b->call);
+        batch_fail(b, ERR(SIGNER_AWAY), "shutting down");
+        batch_free(b);
+    }
+    rpc_channel_free(c->channel);
+    arena_fini(&c->arena);
+    free(c);
+}

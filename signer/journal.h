@@ -1,0 +1,72 @@
+// journal: what the signer has signed, on disk before it leaves. Preallocated segments; a record is
+// its length, CRC32C, the hash of the record before it, and the payload. A torn tail is cut at
+// start; damage before the end is refused. A failed write or sync is never retried: the signer
+// stops. One thread; it blocks for the sync, which is what gathers the next batch.
+#pragma once
+#include "proto/base/list.h"
+#include "proto/base/map.h"
+#include "proto/base/pool.h"
+#include "proto/rpc/intent.h"
+
+enum {
+    JOURNAL_SEGMENT_SIZE = 64 << 20,
+    JOURNAL_INDEX_MAX = 131072,
+    JOURNAL_INDEX_S = 900,
+    JOURNAL_NOTE_MAX = 512
+};
+enum journal_kind { JOURNAL_SIGNED = 1, JOURNAL_BURNED = 2 };
+
+struct journal_record {
+    enum journal_kind kind;
+    struct id order;
+    uint8_t intent_hash[HASH_LEN], serial[SERIAL_LEN], tbs_hash[HASH_LEN],
+        certificate_hash[HASH_LEN];
+    int64_t time_s;
+    struct slice caller;      // role URI
+    struct slice intent;      // the whole intent as it came, packed
+    struct slice certificate; // DER; empty when burned
+};
+
+// struct journal_entry is one order of the last 15 minutes in the index.
+struct journal_entry {
+    struct list node; // oldest first
+    struct id order;
+    uint8_t intent_hash[HASH_LEN], serial[SERIAL_LEN];
+    bool burned;
+    int64_t time_s;
+    uint32_t segment;
+    uint64_t offset; // of the record
+};
+
+struct journal {
+    int dir, fd;
+    uint32_t segment;
+    uint64_t offset;            // where the next record goes
+    uint8_t previous[HASH_LEN]; // of the last record
+    uint64_t count;
+    struct buf pending; // records of this batch
+    struct map index;
+    struct pool entries;
+    struct list ages;
+    uint64_t unsynced_offset;
+};
+
+// journal_open reads everything, cuts a torn tail and is ready to append. `note` gets a sentence.
+// ERR_JOURNAL, ERR_JOURNAL_CORRUPT.
+RESULT journal_open(struct journal *j, char note[JOURNAL_NOTE_MAX], const char *path,
+                    int64_t now_s);
+void journal_close(struct journal *j);
+// journal_find looks an order up in the index; journal_certificate reads the certificate of an
+// entry back (entries of this batch too).
+const struct journal_entry *journal_find(const struct journal *j, const struct id *order);
+RESULT journal_certificate(const struct journal *j, const struct journal_entry *e, struct arena *a,
+                           struct slice *out);
+// journal_add appends a record to the batch and the index; journal_sync writes the batch and waits
+// for the disk. After an error of either the process must stop: ERR_JOURNAL.
+RESULT journal_add(struct journal *j, const struct journal_record *r);
+RESULT journal_sync(struct journal *j);
+// journal_each reads all records of a folder in order; `visit` may be told the position.
+// ERR_JOURNAL, ERR_JOURNAL_CORRUPT.
+RESULT journal_each(const char *path, char note[JOURNAL_NOTE_MAX],
+                    void (*visit)(void *ctx, uint64_t position, const struct journal_record *r),
+                    void *ctx);

@@ -1,0 +1,155 @@
+#include "signer/keystore.h"
+
+#include <openssl/mem.h>
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/der/der.h"
+#include "proto/der/pem.h"
+#include "proto/err.h"
+#include "signer/err.h"
+#include "signer/files.h"
+#include "signer/pki.h"
+#include "signer/vault.h"
+
+enum { ARENA_MAX = 4 << 20 };
+
+static struct err note_set(char *note, uint32_t code, const char *text)
+{
+    snprintf(note, KEYSTORE_NOTE_MAX, "%s", text);
+    return (struct err){code};
+}
+
+// passphrase_read: file, systemd credential, environment. The result is in vault memory.
+static struct err passphrase_read(struct slice *out, char *note, const char *file)
+{
+    char path[4096];
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY"),
+               *text = getenv("CERTMILL_PASSPHRASE");
+    if (file == NULL && credentials != NULL) {
+        snprintf(path, sizeof path, "%s/passphrase", credentials);
+        file = path;
+    }
+    if (file != NULL)
+        TRY(file_read_secret(out, note, AT_FDCWD, file));
+    else if (text != NULL) {
+        uint8_t *p = vault_alloc(strlen(text) + 1);
+        if (p == NULL) return note_set(note, ERR_KEY, "no locked memory for the passphrase");
+        memcpy(p, text, strlen(text));
+        *out = slice_of(p, strlen(text));
+    } else
+        return note_set(note, ERR_PASSPHRASE,
+                        "there is no passphrase: set passphrase_file, give the systemd credential "
+                        "`passphrase`, or set CERTMILL_PASSPHRASE");
+    while (out->n > 0 && (out->p[out->n - 1] == '\n' || out->p[out->n - 1] == '\r')) out->n--;
+    return OK;
+}
+
+static struct err certificate_read(struct slice *out, struct keystore *k, char *note, int dir,
+                                   const char *name)
+{
+    struct slice pem;
+    struct pem_block block;
+    TRY(file_read(&pem, &k->arena, note, dir, name));
+    if (failed(pem_next(&block, &k->arena, &pem)) || !slice_eq_str(block.label, "CERTIFICATE")) {
+        snprintf(note, KEYSTORE_NOTE_MAX, "%s is not a PEM certificate", name);
+        return ERR(KEY);
+    }
+    *out = block.der;
+    return OK;
+}
+
+static struct err key_read(EVP_PKEY **out, char *note, int dir, const char *name,
+                           struct slice passphrase)
+{
+    struct slice pem;
+    TRY(file_read_secret(&pem, note, dir, name));
+    vault_enter();
+    struct err e = pki_key_open(out, pem, passphrase);
+    vault_leave();
+    vault_free((void *)(uintptr_t)pem.p);
+    if (err_is(e, ERR_PASSPHRASE))
+        snprintf(note, KEYSTORE_NOTE_MAX, "the passphrase does not open %s: check passphrase_file",
+                 name);
+    else if (failed(e))
+        snprintf(note, KEYSTORE_NOTE_MAX, "%s is not a PKCS#8 key in PEM", name);
+    return e;
+}
+
+static struct slice algorithm_of(EVP_PKEY *key)
+{
+    static const uint8_t p256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                   0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+    static const uint8_t p384[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                   0x48, 0xce, 0x3d, 0x04, 0x03, 0x03};
+    static const uint8_t rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                  0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
+    if (EVP_PKEY_id(key) == EVP_PKEY_RSA) return slice_of(rsa, sizeof rsa);
+    return EVP_PKEY_bits(key) == 384 ? slice_of(p384, sizeof p384) : slice_of(p256, sizeof p256);
+}
+
+static struct err issuer_open(struct keystore *k, char *note, int dir, struct slice passphrase,
+                              int64_t now_s)
+{
+    struct issuer *i = &k->issuer;
+    const char *why = "";
+    TRY(certificate_read(&i->certificate, k, note, dir, "issuer-1.pem"));
+    TRY(certificate_read(&i->root, k, note, dir, "root.pem"));
+    if (failed(cert_parse(&i->cert, &why, &k->arena, i->certificate)))
+        return note_set(note, ERR_KEY, why);
+    if (i->cert.not_after <= now_s)
+        return note_set(note, ERR_EXPIRED_CA,
+                        "the issuing CA's certificate has expired: make a new one with a ceremony "
+                        "and install its root");
+    TRY(key_read(&i->key, note, dir, "issuer-1.key", passphrase));
+    i->id = 1;
+    i->algorithm = algorithm_of(i->key);
+    SHA256(i->certificate.p, i->certificate.n, i->certificate_hash);
+    uint8_t *spki = NULL;
+    int n = i2d_PUBKEY(i->key, &spki);
+    bool same = n > 0 && slice_eq(slice_of(spki, (size_t)n), i->cert.spki);
+    OPENSSL_free(spki);
+    return same ? OK : note_set(note, ERR_KEY, "issuer-1.key does not belong to issuer-1.pem");
+}
+
+static struct err serial_key_open(struct keystore *k, char *note, int dir, struct slice passphrase)
+{
+    struct slice sealed;
+    TRY(file_read(&sealed, &k->arena, note, dir, "serial-1.key"));
+    k->serial_generation = 1;
+    if (failed(pki_secret_open(k->serial_key, sealed, passphrase)))
+        return note_set(note, ERR_PASSPHRASE,
+                        "the passphrase does not open serial-1.key: check passphrase_file");
+    return OK;
+}
+
+struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], const char *dir,
+                         const char *passphrase_file, int64_t now_s)
+{
+    struct slice passphrase = SLICE_NONE;
+    int fd;
+    *out = (struct keystore){0};
+    arena_init(&out->arena, ARENA_MAX);
+    TRY(passphrase_read(&passphrase, note, passphrase_file));
+    struct err e = folder_open(&fd, note, AT_FDCWD, dir, false);
+    if (!failed(e)) {
+        e = issuer_open(out, note, fd, passphrase, now_s);
+        if (!failed(e)) e = serial_key_open(out, note, fd, passphrase);
+        close(fd);
+    }
+    vault_free((void *)(uintptr_t)passphrase.p);
+    if (failed(e)) keystore_close(out);
+    return e;
+}
+
+void keystore_close(struct keystore *k)
+{
+    EVP_PKEY_free(k->issuer.key);
+    OPENSSL_cleanse(k->serial_key, sizeof k->serial_key);
+    arena_fini(&k->arena);
+    *k = (struct keystore){0};
+}

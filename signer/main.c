@@ -1,0 +1,339 @@
+// certmill-signer: main wires the signer together and finds the command.
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cluster/core/address.h"
+#include "cluster/core/seam.h"
+#include "cluster/core/server.h"
+#include "cluster/err.h"
+#include "cluster/events.h"
+#include "proto/err.h"
+#include "signer/ceremony.h"
+#include "signer/err.h"
+#include "signer/events.h"
+#include "signer/files.h"
+#include "signer/journal_dump.h"
+#include "signer/sandbox.h"
+#include "signer/service.h"
+#include "signer/vault.h"
+
+enum {
+    ARENA_MAX = 4 << 20,
+    NOTE_MAX = 512,
+    DRAIN_ACCEPT_MS = 100,
+    DRAIN_MS = 10000,
+    CONNS_MAX = 256
+};
+
+static const char usage[] =
+    "usage: certmill-signer --config FILE [--test-seams]\n"
+    "       certmill-signer ceremony --dir DIR --passphrase-file FILE [options]\n"
+    "       certmill-signer journal dump --dir DIR [--json]\n"
+    "       certmill-signer config check FILE\n"
+    "\n"
+    "Holds the issuing keys and signs what front ends ask for, within its own policy. Runs until "
+    "SIGTERM.\n"
+    "exit code: 0 ended in order, 1 failed, 2 configuration or command line\n";
+
+struct program {
+    struct signer_settings settings;
+    struct arena arena;
+    struct profile *profiles;
+    struct keystore keys;
+    struct journal journal;
+    struct log *log;
+    struct metrics *metrics;
+    struct shard *shard;
+    struct service *service;
+    struct server *rpc, *private;
+    struct tls_context *tls;
+    bool ending, failed;
+    char note[NOTE_MAX];
+};
+
+static volatile sig_atomic_t asked_to_end;
+
+static void on_signal(int number)
+{
+    (void)number;
+    asked_to_end = 1;
+}
+
+static int fail(const char *text)
+{
+    fprintf(stderr, "certmill-signer: %s\n", text);
+    return 1;
+}
+
+// ---- the private listener
+
+static void on_private(void *ctx, struct http_exchange *x, const struct server_peer *peer)
+{
+    struct program *p = ctx;
+    static const struct http_header text[] = {
+        {SLICE_LIT("Content-Type"), SLICE_LIT("text/plain; version=0.0.4")}};
+    struct buf b;
+    (void)peer;
+    buf_init(&b, 4 << 20);
+    unsigned status = 200;
+    if (slice_eq_str(x->request.path, "/livez"))
+        (void)!failed(buf_add_str(&b, "ok\n"));
+    else if (slice_eq_str(x->request.path, "/readyz")) {
+        status = p->ending ? 503 : 200;
+        (void)!failed(buf_add_str(&b, p->ending ? "ending\n" : "ready\n"));
+    } else if (slice_eq_str(x->request.path, "/metrics")) {
+        (void)!failed(metrics_write(p->metrics, &b));
+        (void)!failed(
+            buf_printf(&b,
+                       "# HELP certmill_signer_signed_total Certificates signed.\n# TYPE "
+                       "certmill_signer_signed_total counter\ncertmill_signer_signed_total %llu\n",
+                       (unsigned long long)service_signed_count(p->service)));
+    } else
+        status = 404;
+    server_respond(
+        x, &(struct http_response){
+               .status = status, .headers = text, .header_count = 1, .body = buf_slice(&b)});
+    buf_fini(&b);
+}
+
+static void on_private_gone(void *ctx, struct http_exchange *x)
+{
+    (void)ctx;
+    http_exchange_release(x);
+}
+
+static const struct server_handler private_handler = {.request = on_private,
+                                                      .gone = on_private_gone};
+
+// ---- start
+
+static bool files_load(struct program *p, struct tls_options *o)
+{
+    int dir;
+    struct slice chain, key, trust;
+    bool ok = !failed(folder_open(&dir, p->note, AT_FDCWD, p->settings.dir, false));
+    ok = ok && !failed(file_read(&chain, &p->arena, p->note, dir, "signer.pem")) &&
+         !failed(file_read(&key, &p->arena, p->note, dir, "signer.key")) &&
+         !failed(file_read(&trust, &p->arena, p->note, dir, "internal-root.pem"));
+    if (ok)
+        *o = (struct tls_options){.chain_pem = chain,
+                                  .key_pem = key,
+                                  .trust_pem = trust,
+                                  .peer_required = true,
+                                  .alpn_h2 = true};
+    return ok;
+}
+
+static bool secrets_open(struct program *p)
+{
+    const struct profile_settings *settings = p->settings.profiles.items;
+    int64_t now = shard_wall_s(p->shard);
+    p->profiles = ARENA_ARRAY(&p->arena, struct profile, p->settings.profiles.count);
+    if (p->profiles == NULL) return snprintf(p->note, sizeof p->note, "out of memory"), false;
+    for (size_t i = 0; i < p->settings.profiles.count; i++)
+        profile_make(&p->profiles[i], &settings[i]);
+    return !failed(sandbox_begin(p->note, sizeof p->note)) &&
+           !failed(vault_open(p->note, sizeof p->note)) &&
+           !failed(
+               keystore_open(&p->keys, p->note, p->settings.dir, p->settings.passphrase_file, now));
+}
+
+static void on_stopped(void *ctx)
+{
+    struct program *p = ctx;
+    p->failed = true;
+    asked_to_end = 1;
+}
+
+static bool servers_start(struct program *p)
+{
+    struct tls_options o;
+    if (!files_load(p, &o) || failed(tls_context_new(&p->tls, p->note, sizeof p->note, true, &o)))
+        return false;
+    struct service_options so = {.settings = &p->settings,
+                                 .profiles = p->profiles,
+                                 .profile_count = p->settings.profiles.count,
+                                 .keys = &p->keys,
+                                 .journal = &p->journal,
+                                 .stopped = on_stopped,
+                                 .ctx = p};
+    p->service = service_new(p->shard, &so);
+    if (p->service == NULL) return snprintf(p->note, sizeof p->note, "out of memory"), false;
+    struct server_options rpc = {.name = "rpc",
+                                 .listen = p->settings.address.address,
+                                 .listen_len = p->settings.address.len,
+                                 .tls = p->tls,
+                                 .plain_version = HTTP_2,
+                                 .http = {.head_size_max = 16384,
+                                          .body_size_max = (1 << 20) + 16,
+                                          .header_count_max = 64,
+                                          .streams_max = 256,
+                                          .abuse_max = 1000,
+                                          .out_size_max = 16 << 20},
+                                 .conns_max = CONNS_MAX,
+                                 .handshake_ms = 5000,
+                                 .head_ms = 10000,
+                                 .body_ms = 10000,
+                                 .idle_ms = 3600000,
+                                 .write_ms = 10000,
+                                 .request_ms = 30000};
+    struct server_options private = {.name = "private",
+                                     .listen = p->settings.private_address.address,
+                                     .listen_len = p->settings.private_address.len,
+                                     .plain_version = HTTP_1_1,
+                                     .http = {.head_size_max = 8192,
+                                              .body_size_max = 1024,
+                                              .header_count_max = 64,
+                                              .streams_max = 8,
+                                              .abuse_max = 100,
+                                              .out_size_max = 8 << 20},
+                                     .conns_max = 32,
+                                     .handshake_ms = 5000,
+                                     .head_ms = 5000,
+                                     .body_ms = 5000,
+                                     .idle_ms = 60000,
+                                     .write_ms = 5000,
+                                     .request_ms = 5000};
+    return !failed(server_new(&p->rpc, p->note, sizeof p->note, p->shard, &rpc,
+                              rpc_service_handler(), service_rpc(p->service))) &&
+           !failed(server_new(&p->private, p->note, sizeof p->note, p->shard, &private,
+                              &private_handler, p));
+}
+
+static bool start(struct program *p, bool seams)
+{
+    struct log_options lo = {.level = (enum log_level)p->settings.log_level,
+                             .format = (enum log_format)p->settings.log_format,
+                             .fd = STDERR_FILENO,
+                             .program = "certmill-signer"};
+    cluster_metrics_declare();
+    if (failed(log_new(&p->log, &lo)) || failed(metrics_new(&p->metrics, 1)))
+        return snprintf(p->note, sizeof p->note, "out of memory"), false;
+    if (seams) seams_enable(p->log);
+    // Always epoll: a ring would escape the system call filter.
+    struct shard_options so = {
+        .count = 1, .io = SHARD_IO_EPOLL, .metrics = p->metrics, .log = p->log, .name = "signer"};
+    if (failed(shard_new(&p->shard, &so, 0)))
+        return snprintf(p->note, sizeof p->note, "the event loop could not be started: %s",
+                        strerror(errno)),
+               false;
+    if (!secrets_open(p) || failed(sandbox_user(p->note, sizeof p->note, p->settings.user)))
+        return false;
+    if (failed(journal_open(&p->journal, p->note, p->settings.journal, shard_wall_s(p->shard))))
+        return false;
+    if (!servers_start(p)) return false;
+    return !p->settings.sandbox ||
+           !failed(sandbox_enter(p->note, sizeof p->note, p->log, p->settings.journal));
+}
+
+// ---- run
+
+// loop serves until it is asked to end, then until the last connection has closed or the drain's
+// time is over.
+static void loop(struct program *p)
+{
+    uint64_t deadline = 0, earliest = 0;
+    for (;;) {
+        shard_turn(p->shard, 50);
+        uint64_t now = shard_now_ns(p->shard);
+        if (!asked_to_end) continue;
+        if (!p->ending) {
+            p->ending = true;
+            deadline = now + (uint64_t)DRAIN_MS * 1000000;
+            earliest = now + 2ull * DRAIN_ACCEPT_MS * 1000000;
+            server_drain(p->rpc, DRAIN_ACCEPT_MS, DRAIN_MS);
+        }
+        if (p->failed || now > deadline || (now > earliest && server_conn_count(p->rpc) == 0))
+            return;
+    }
+}
+
+static void stop(struct program *p)
+{
+    server_free(p->rpc);
+    server_free(p->private);
+    for (int i = 0; p->shard != NULL && i < 10; i++) shard_turn(p->shard, 1);
+    service_free(p->service);
+    journal_close(&p->journal);
+    keystore_close(&p->keys);
+    if (p->shard != NULL) shard_free(p->shard);
+    tls_context_free(p->tls);
+    metrics_free(p->metrics);
+    log_free(p->log);
+}
+
+static int run(const char *config, bool seams, bool check)
+{
+    struct program p = {.journal = {.fd = -1, .dir = -1}};
+    char error[CONFIG_ERROR_MAX];
+    arena_init(&p.arena, ARENA_MAX);
+    if (failed(config_load(&p.settings, sizeof p.settings, signer_settings_table, &p.arena, config,
+                           error)) ||
+        !signer_settings_check(&p.settings, error)) {
+        fail(error);
+        arena_fini(&p.arena);
+        return 2;
+    }
+    if (check) {
+        printf("%s: ok\n", config);
+        arena_fini(&p.arena);
+        return 0;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    struct sigaction sa = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGINT, &sa, NULL);
+    int code = start(&p, seams) ? 0 : fail(p.note);
+    if (code == 0) {
+        LOG(p.log, &EVENT_SIGNER_STARTED, tls_library_version(),
+            LOG_STR("version", CERTMILL_VERSION), LOG_INT("profiles", p.settings.profiles.count),
+            LOG_INT("journal_records", p.journal.count));
+        loop(&p);
+        LOG(p.log, &EVENT_SIGNER_STOPPED, NULL, LOG_INT("signed", service_signed_count(p.service)));
+        code = p.failed;
+    }
+    stop(&p);
+    arena_fini(&p.arena);
+    return code;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+// The leak checker reads the process from another one, which this process does not allow.
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void) { return 1; }
+#endif
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {{"config", 1, NULL, 'c'},
+                                          {"test-seams", 0, NULL, 't'},
+                                          {"help", 0, NULL, 'h'},
+                                          {"version", 0, NULL, 'v'},
+                                          {0}};
+    const char *config = NULL;
+    bool seams = false;
+    proto_err_register();
+    cluster_err_register();
+    signer_err_register();
+    if (argc > 1 && strcmp(argv[1], "ceremony") == 0) return ceremony_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "journal") == 0) return journal_dump_main(argc - 1, argv + 1);
+    if (argc == 4 && strcmp(argv[1], "config") == 0 && strcmp(argv[2], "check") == 0)
+        return run(argv[3], false, true);
+    for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        if (o == 'c')
+            config = optarg;
+        else if (o == 't')
+            seams = true;
+        else if (o == 'v')
+            return printf("certmill-signer %s, %s\n", CERTMILL_VERSION, tls_library_version()), 0;
+        else
+            return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
+    }
+    if (config == NULL || optind != argc) return fputs(usage, stderr), 2;
+    return run(config, seams, false);
+}

@@ -1,0 +1,23 @@
+// profile: what certificates may look like, from the signer's own configuration. A profile has one
+// canonical text; its hash is in every intent, so a front end and a signer that disagree notice
+// before anything is signed. Const once made; pure.
+#pragma once
+#include "proto/der/key.h"
+#include "proto/rpc/intent.h"
+#include "signer/settings.h"
+
+enum { TEMPLATE_VERSION = 1, PROFILE_TEXT_MAX = 8192, KEY_KINDS_MAX = 8 };
+
+struct profile {
+    const struct profile_settings *settings;
+    uint8_t hash[HASH_LEN];
+    uint32_t template_version;
+    char text[PROFILE_TEXT_MAX]; // canonical
+};
+
+// profile_make fills `out`; settings stay borrowed.
+void profile_make(struct profile *out, const struct profile_settings *settings);
+// profile_key_allowed and profile_name_allowed are the signer's own policy: key kinds, and names
+// below the profile's suffixes (none: any name).
+bool profile_key_allowed(const struct profile *p, struct public_key_kind kind);
+bool profile_name_allowed(const struct profile *p, const struct identifier *name);

@@ -1,0 +1,16 @@
+// sandbox: what the signer never does is taken from its process: core dumps, tracing, other
+// identities, new programs, files outside its own, and system calls that it does not need (io_uring
+// among them, which would escape the filter). Called once, after everything has been opened. T59,
+// T61.
+#pragma once
+#include "proto/base/err.h"
+
+struct log;
+
+// sandbox_begin runs before secrets are read: not dumpable, no cores. ERR_SYSTEM.
+RESULT sandbox_begin(char *note, size_t note_size);
+// sandbox_user becomes `user` when started as root. ERR_SYSTEM.
+RESULT sandbox_user(char *note, size_t note_size, const char *user);
+// sandbox_enter installs Landlock (reading and writing below `writable` only) and seccomp. What
+// this system does not have is said in the log. ERR_SYSTEM.
+RESULT sandbox_enter(char *note, size_t note_size, struct log *log, const char *writable);

@@ -1,0 +1,509 @@
+#include "signer/service.h"
+
+#include <openssl/mem.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+#include "cluster/core/seam.h"
+#include "proto/err.h"
+#include "proto/rpc/health.pb-c.h"
+#include "proto/rpc/signer.pb-c.h"
+#include "proto/tls/tls.h"
+#include "signer/engine.h"
+#include "signer/err.h"
+#include "signer/events.h"
+#include "signer/lint.h"
+#include "signer/tbs.h"
+#include "signer/wire.h"
+
+enum {
+    INTENTS_MAX = 256,
+    SIGN_SIZE_MAX = 1 << 20,
+    SMALL_SIZE_MAX = 65536,
+    TURN_MAX = 4096,
+    BACK_S = 3600,
+    AHEAD_S = 5
+};
+
+typedef Certmill__Signer__V1__SignRequest SignRequest;
+typedef Certmill__Signer__V1__SignResult SignResult;
+typedef Certmill__Signer__V1__Intent WireIntent;
+
+// struct item is one intent on its way through a batch.
+struct item {
+    const WireIntent *wire;
+    struct intent intent;
+    uint8_t hash[HASH_LEN], serial[SERIAL_LEN];
+    const struct profile *profile;
+    struct slice tbs;
+    SignResult *result;
+    struct arena *arena;
+    bool burn, sign;
+};
+
+// struct waiting is one call, with its items, until the turn's batch has been journalled.
+struct waiting {
+    struct list node;
+    struct rpc_request *r;
+    struct item *items;
+    size_t count;
+    SignResult *results, **pointers;
+    bool burn;
+};
+
+struct service {
+    struct shard *shard;
+    struct service_options o;
+    struct rpc_service *rpc;
+    struct list queue;
+    size_t queued;
+    struct turn_hook hook;
+    uint64_t signed_count;
+    int64_t rate_second;
+    int64_t rate_count;
+    bool stopped;
+};
+
+static ProtobufCBinaryData binary(const void *p, size_t n)
+{
+    return (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)p};
+}
+
+// ---- policy
+
+static const struct profile *profile_find(const struct service_options *o, struct slice name)
+{
+    for (size_t i = 0; i < o->profile_count; i++)
+        if (slice_eq_str(name, o->profiles[i].settings->name)) return &o->profiles[i];
+    return NULL;
+}
+
+const char *service_judge(const struct service_options *o, const struct intent *in, int64_t now_s,
+                          int *out_status)
+{
+    const struct issuer *issuer = &o->keys->issuer;
+    const struct profile *p = profile_find(o, in->profile);
+    struct public_key_kind kind;
+    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH;
+    if (p == NULL) return "there is no such profile here";
+    if (memcmp(p->hash, in->profile_hash, HASH_LEN) != 0 ||
+        p->template_version != in->template_version)
+        return "the profile is another version here";
+    if (in->issuer != issuer->id ||
+        memcmp(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN) != 0)
+        return "the issuer is another one here";
+    if (in->serial_key_generation != o->keys->serial_generation)
+        return "the serial key is of another generation here";
+    if (in->region != o->settings->region) return "the region is another one here";
+    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED;
+    if (failed(public_key_kind_of(&kind, in->spki)) || !profile_key_allowed(p, kind))
+        return "the key is not of a kind that the profile takes";
+    for (size_t i = 0; i < in->name_count; i++)
+        if (!profile_name_allowed(p, &in->names[i]))
+            return "a name is outside what this signer signs under the profile";
+    if (in->crl_shard != 0) return "this signer's issuer has no CRL shards";
+    if (in->not_after - in->not_before + 1 != p->settings->validity_ms / 1000)
+        return "the validity is not the profile's";
+    if (in->not_after > issuer->cert.not_after || in->not_before < issuer->cert.not_before)
+        return "the certificate would not lie within the issuer's life";
+    if (in->not_before < now_s - BACK_S || in->not_before > now_s + AHEAD_S)
+        return "notBefore is not within an hour back and five seconds ahead of this signer's clock";
+    return NULL;
+}
+
+static void answer(struct item *i, int status, const char *text)
+{
+    i->result->status = (Certmill__Signer__V1__SignResult__Status)status;
+    i->result->text = (char *)(uintptr_t)text;
+}
+
+// answer_from_journal: the order is known. The same intent gets what it got; another one is an
+// alarm.
+static bool answer_from_journal(struct service *s, struct item *i)
+{
+    const struct journal_entry *e = journal_find(s->o.journal, &i->intent.order);
+    struct slice der = SLICE_NONE;
+    if (e == NULL) return false;
+    if (memcmp(e->intent_hash, i->hash, HASH_LEN) != 0) {
+        LOG(shard_log(s->shard), &EVENT_SIGNER_CONFLICT,
+            "an order came with another intent than the one that was signed",
+            LOG_SLICE("profile", i->intent.profile));
+        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__CONFLICT,
+               "this order is known here with another intent");
+        return true;
+    }
+    memcpy(i->serial, e->serial, SERIAL_LEN);
+    i->result->serial = binary(i->serial, SERIAL_LEN);
+    i->result->repeated_answer = 1;
+    if (e->burned) {
+        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED,
+               "the serial of this order was burned");
+        return true;
+    }
+    if (failed(journal_certificate(s->o.journal, e, i->arena, &der))) {
+        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY, "the journal could not be read");
+        return true;
+    }
+    answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED, "");
+    i->result->certificate = binary(der.p, der.n);
+    return true;
+}
+
+static bool rate_taken(struct service *s)
+{
+    int64_t now = shard_wall_s(s->shard);
+    if (now != s->rate_second) {
+        s->rate_second = now;
+        s->rate_count = 0;
+    }
+    return ++s->rate_count <= s->o.settings->rate_per_s;
+}
+
+// ---- the batch: policy, serial, TBS, lint - sign and verify - journal, one sync - reply
+
+static void tbs_make(struct service *s, struct item *i)
+{
+    struct buf b;
+    const struct issuer *issuer = &s->o.keys->issuer;
+    buf_init(&b, TBS_MAX);
+    struct err e = tbs_build(&b, &i->intent, i->profile, issuer, i->serial);
+    if (!failed(e)) e = arena_dup(&i->tbs, i->arena, buf_slice(&b));
+    buf_fini(&b);
+    const char *wrong = failed(e)
+                            ? err_text(e)
+                            : lint_tbs(i->arena, i->tbs, &i->intent, i->profile, issuer, i->serial);
+    if (wrong == NULL) {
+        i->sign = true;
+        return;
+    }
+    LOG(shard_log(s->shard), &EVENT_SIGNER_LINT, wrong, LOG_SLICE("profile", i->intent.profile));
+    answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED, wrong);
+}
+
+static void item_prepare(struct service *s, struct item *i)
+{
+    const char *note = "";
+    int status;
+    struct err e = wire_intent_read(&i->intent, i->hash, &note, i->arena, i->wire);
+    i->result->order = i->wire->order;
+    i->result->intent_hash = binary(i->hash, HASH_LEN);
+    if (failed(e)) {
+        answer(i,
+               err_is(e, ERR_SIGNER_REFUSED)
+                   ? CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED
+                   : CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BAD_INTENT,
+               note);
+        return;
+    }
+    if (answer_from_journal(s, i)) return;
+    serial_make(i->serial, s->o.keys->serial_key, &i->intent, i->hash);
+    i->result->serial = binary(i->serial, SERIAL_LEN);
+    if (i->burn) return;
+    note = service_judge(&s->o, &i->intent, shard_wall_s(s->shard), &status);
+    if (note != NULL)
+        answer(i, status, note);
+    else if (!rate_taken(s))
+        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY,
+               "the signer's rate is used up for this second");
+    else {
+        i->profile = profile_find(&s->o, i->intent.profile);
+        tbs_make(s, i);
+    }
+}
+
+static bool journal_item(struct service *s, struct item *i, struct slice certificate,
+                         const char *caller)
+{
+    struct journal_record r = {.kind = i->burn ? JOURNAL_BURNED : JOURNAL_SIGNED,
+                               .order = i->intent.order,
+                               .time_s = shard_wall_s(s->shard),
+                               .caller = slice_str(caller),
+                               .certificate = certificate};
+    size_t n = protobuf_c_message_get_packed_size(&i->wire->base);
+    uint8_t *packed = arena_alloc(i->arena, n + 1);
+    if (packed == NULL) return false;
+    protobuf_c_message_pack(&i->wire->base, packed);
+    r.intent = slice_of(packed, n);
+    memcpy(r.intent_hash, i->hash, HASH_LEN);
+    memcpy(r.serial, i->serial, SERIAL_LEN);
+    SHA256(i->tbs.p, i->tbs.n, r.tbs_hash);
+    SHA256(certificate.p, certificate.n, r.certificate_hash);
+    return !failed(journal_add(s->o.journal, &r));
+}
+
+static void sign_all(struct service *s, struct waiting *w, bool *journal_ok)
+{
+    struct engine_item items[INTENTS_MAX];
+    size_t index[INTENTS_MAX], count = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (!w->items[i].sign) continue;
+        items[count] = (struct engine_item){.tbs = w->items[i].tbs, .arena = w->items[i].arena};
+        index[count++] = i;
+    }
+    engine_run(&s->o.keys->issuer, items, count, NULL);
+    crash_point("s2-after");
+    for (size_t k = 0; k < count; k++) {
+        struct item *i = &w->items[index[k]];
+        // Twice in one batch: the first of them is in the journal's index by now.
+        if (answer_from_journal(s, i)) continue;
+        if (failed(items[k].err)) {
+            LOG(shard_log(s->shard), &EVENT_SIGNER_FAULT, err_text(items[k].err),
+                LOG_ERR("error", items[k].err));
+            answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY,
+                   "a signature did not verify after it was made");
+            continue;
+        }
+        if (!journal_item(s, i, items[k].certificate, rpc_request_peer(w->r))) {
+            *journal_ok = false;
+            return;
+        }
+        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED, "");
+        i->result->certificate = binary(items[k].certificate.p, items[k].certificate.n);
+        s->signed_count++;
+    }
+}
+
+static void burn_one(struct service *s, struct waiting *w, bool *journal_ok)
+{
+    struct item *i = &w->items[0];
+    if (i->result->status != CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__UNSPECIFIED) return;
+    *journal_ok = journal_item(s, i, SLICE_NONE, rpc_request_peer(w->r));
+    answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED, "");
+}
+
+static void reply(struct waiting *w)
+{
+    if (w->burn) {
+        Certmill__Signer__V1__BurnResponse m = CERTMILL__SIGNER__V1__BURN_RESPONSE__INIT;
+        m.result = w->pointers[0];
+        rpc_reply(w->r, &m.base);
+        return;
+    }
+    Certmill__Signer__V1__SignResponse m = CERTMILL__SIGNER__V1__SIGN_RESPONSE__INIT;
+    m.results = w->pointers;
+    m.n_results = w->count;
+    rpc_reply(w->r, &m.base);
+}
+
+// stop: without a journal nothing may leave, and a failed sync must not be tried again.
+static void stop(struct service *s, struct list *batch)
+{
+    s->stopped = true;
+    LOG(shard_log(s->shard), &EVENT_SIGNER_JOURNAL_FAILED,
+        "the journal cannot be written: nothing is signed any more and this signer ends; make room "
+        "or replace the disk");
+    while (!list_empty(batch)) {
+        struct waiting *w = LIST_OWNER(list_pop_front(batch), struct waiting, node);
+        rpc_fail(w->r, RPC_UNAVAILABLE, "the signer's journal has failed");
+    }
+    s->o.stopped(s->o.ctx);
+}
+
+static void on_batch(struct turn_hook *hook)
+{
+    struct service *s = LIST_OWNER(hook, struct service, hook);
+    struct list batch;
+    bool ok = true;
+    list_init(&batch);
+    while (!list_empty(&s->queue)) list_push_back(&batch, list_pop_front(&s->queue));
+    s->queued = 0;
+    LIST_EACH (node, &batch) {
+        struct waiting *w = LIST_OWNER(node, struct waiting, node);
+        for (size_t i = 0; i < w->count; i++) item_prepare(s, &w->items[i]);
+        crash_point("s1-after");
+        if (!ok) break;
+        if (w->burn)
+            burn_one(s, w, &ok);
+        else
+            sign_all(s, w, &ok);
+    }
+    crash_point("s3-before");
+    if (ok) ok = !failed(journal_sync(s->o.journal));
+    if (!ok) {
+        stop(s, &batch);
+        return;
+    }
+    crash_point("s3-after");
+    while (!list_empty(&batch)) reply(LIST_OWNER(list_pop_front(&batch), struct waiting, node));
+}
+
+static void queue(struct service *s, struct rpc_request *r, WireIntent *const *intents,
+                  size_t count, bool burn)
+{
+    struct arena *a = rpc_request_arena(r);
+    struct waiting *w = ARENA_NEW(a, struct waiting);
+    if (s->stopped) {
+        rpc_fail(r, RPC_UNAVAILABLE, "the signer is stopping");
+        return;
+    }
+    if (count == 0 || count > INTENTS_MAX) {
+        rpc_fail(r, RPC_INVALID_ARGUMENT, "a request holds 1 to 256 intents");
+        return;
+    }
+    if (s->queued + count > TURN_MAX) {
+        rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "too much waits here; try again");
+        return;
+    }
+    if (w != NULL) {
+        *w = (struct waiting){.r = r,
+                              .count = count,
+                              .burn = burn,
+                              .items = ARENA_ARRAY(a, struct item, count),
+                              .results = ARENA_ARRAY(a, SignResult, count),
+                              .pointers = ARENA_ARRAY(a, SignResult *, count)};
+    }
+    if (w == NULL || w->items == NULL || w->results == NULL || w->pointers == NULL) {
+        rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "no memory for the request");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        certmill__signer__v1__sign_result__init(&w->results[i]);
+        w->pointers[i] = &w->results[i];
+        w->items[i] = (struct item){
+            .wire = intents[i], .result = &w->results[i], .arena = a, .burn = burn};
+    }
+    s->queued += count;
+    list_push_back(&s->queue, &w->node);
+    turn_hook_arm(s->shard, &s->hook);
+}
+
+static void on_sign(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
+{
+    const SignRequest *m = (const SignRequest *)message;
+    queue(ctx, r, m->intents, m->n_intents, false);
+}
+
+static void on_burn(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
+{
+    const Certmill__Signer__V1__BurnRequest *m = (const Certmill__Signer__V1__BurnRequest *)message;
+    WireIntent *one[1] = {m->intent};
+    queue(ctx, r, one, m->intent == NULL ? 0 : 1, true);
+}
+
+// ---- Describe and health
+
+static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *out, struct arena *a,
+                             const struct profile *p, uint32_t *issuer)
+{
+    const struct config_list *kinds = &p->settings->key_kinds;
+    certmill__signer__v1__describe_response__profile__init(out);
+    out->name = (char *)(uintptr_t)p->settings->name;
+    out->hash = binary(p->hash, HASH_LEN);
+    out->template_version = p->template_version;
+    out->validity_s = p->settings->validity_ms / 1000;
+    out->backdate_s = p->settings->backdate_ms / 1000;
+    out->issuers = issuer;
+    out->n_issuers = 1;
+    out->key_kinds = ARENA_ARRAY(a, char *, kinds->count);
+    out->n_key_kinds = kinds->count;
+    out->no_rev_avail = p->settings->no_rev_avail;
+    out->text = (char *)(uintptr_t)p->settings->text;
+    for (size_t i = 0; out->key_kinds != NULL && i < kinds->count; i++)
+        out->key_kinds[i] = (char *)(uintptr_t)((const char *const *)kinds->items)[i];
+    return out->key_kinds != NULL;
+}
+
+static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
+{
+    struct service *s = ctx;
+    struct arena *a = rpc_request_arena(r);
+    const struct issuer *i = &s->o.keys->issuer;
+    Certmill__Signer__V1__DescribeResponse m = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__INIT;
+    Certmill__Signer__V1__DescribeResponse__Issuer
+        issuer = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__ISSUER__INIT,
+        *issuers[1] = {&issuer};
+    Certmill__Signer__V1__DescribeResponse__SerialKey
+        serial = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__SERIAL_KEY__INIT,
+        *serials[1] = {&serial};
+    Certmill__Signer__V1__DescribeResponse__Profile *profiles = ARENA_ARRAY(
+        a, Certmill__Signer__V1__DescribeResponse__Profile, s->o.profile_count);
+    uint8_t text[64] = "certmill serial key", hash[HASH_LEN];
+    uint32_t id = i->id;
+    (void)message;
+    m.profiles = ARENA_ARRAY(a, Certmill__Signer__V1__DescribeResponse__Profile *,
+                             s->o.profile_count);
+    bool ok = profiles != NULL && m.profiles != NULL;
+    for (size_t k = 0; ok && k < s->o.profile_count; k++) {
+        ok = profile_describe(&profiles[k], a, &s->o.profiles[k], &id);
+        m.profiles[k] = &profiles[k];
+    }
+    if (!ok) {
+        rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "no memory for the answer");
+        return;
+    }
+    memcpy(text + 32, s->o.keys->serial_key, 32);
+    SHA256(text, sizeof text, hash);
+    OPENSSL_cleanse(text, sizeof text);
+    serial.generation = s->o.keys->serial_generation;
+    serial.hash = binary(hash, HASH_LEN);
+    issuer.id = id;
+    issuer.certificate = binary(i->certificate.p, i->certificate.n);
+    issuer.root = binary(i->root.p, i->root.n);
+    issuer.serial_keys = serials;
+    issuer.n_serial_keys = 1;
+    m.n_profiles = s->o.profile_count;
+    m.issuers = issuers;
+    m.n_issuers = 1;
+    m.region = (uint32_t)s->o.settings->region;
+    m.version = (char *)(uintptr_t)arena_printf(a, "certmill-signer " CERTMILL_VERSION ", %s",
+                                                tls_library_version());
+    m.clock_us = shard_wall_us(s->shard);
+    rpc_reply(r, &m.base);
+}
+
+static void on_health(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
+{
+    const struct service *s = ctx;
+    const Grpc__Health__V1__HealthCheckRequest *q = (const Grpc__Health__V1__HealthCheckRequest *)
+        message;
+    Grpc__Health__V1__HealthCheckResponse m = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    if (q->service[0] != 0 && strcmp(q->service, "certmill.signer.v1.Signer") != 0) {
+        rpc_fail(r, RPC_NOT_FOUND, "there is no such service here");
+        return;
+    }
+    m.status = s->stopped ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
+                          : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+    rpc_reply(r, &m.base);
+}
+
+static const char *const acme_only[] = {"urn:certmill:role:acme", NULL};
+static const char *const known[] = {"urn:certmill:role:acme", "urn:certmill:role:operator",
+                                    "urn:certmill:role:signer", NULL};
+
+static const struct rpc_method methods[] = {
+    {"/certmill.signer.v1.Signer/Sign", &certmill__signer__v1__sign_request__descriptor,
+     &certmill__signer__v1__sign_response__descriptor, SIGN_SIZE_MAX, acme_only, on_sign},
+    {"/certmill.signer.v1.Signer/Burn", &certmill__signer__v1__burn_request__descriptor,
+     &certmill__signer__v1__burn_response__descriptor, SMALL_SIZE_MAX, acme_only, on_burn},
+    {"/certmill.signer.v1.Signer/Describe", &certmill__signer__v1__describe_request__descriptor,
+     &certmill__signer__v1__describe_response__descriptor, SMALL_SIZE_MAX, known, on_describe},
+    {"/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_request__descriptor,
+     &grpc__health__v1__health_check_response__descriptor, SMALL_SIZE_MAX, known, on_health},
+};
+
+struct service *service_new(struct shard *shard, const struct service_options *options)
+{
+    struct service *s = calloc(1, sizeof *s);
+    if (s == NULL) return NULL;
+    s->shard = shard;
+    s->o = *options;
+    s->hook.run = on_batch;
+    list_init(&s->hook.node);
+    list_init(&s->queue);
+    s->rpc = rpc_service_new(shard, methods, sizeof methods / sizeof methods[0], s);
+    if (s->rpc != NULL) return s;
+    free(s);
+    return NULL;
+}
+
+void service_free(struct service *s)
+{
+    if (s == NULL) return;
+    turn_hook_disarm(&s->hook);
+    rpc_service_free(s->rpc);
+    free(s);
+}
+
+struct rpc_service *service_rpc(struct service *s) { return s->rpc; }
+
+uint64_t service_signed_count(const struct service *s) { return s->signed_count; }
