@@ -237,3 +237,10 @@ void issuance_forget(struct issuance *i)
     i->ended = NULL;
     i->ctx = NULL;
 }
+
+bool issuance_running(const struct edge *e, const struct id *order)
+{
+    for (struct list *n = e->issuances.next; n != &e->issuances; n = n->next)
+        if (id_eq(&LIST_OWNER(n, struct issuance, node)->intent.order, order)) return true;
+    return false;
+}

@@ -12,3 +12,5 @@ struct issuance;
 struct issuance *issuance_begin(struct edge *e, const struct intent *intent,
                                 void (*ended)(void *ctx), void *ctx);
 void issuance_forget(struct issuance *i);
+// issuance_running says whether this core is at work on the order.
+bool issuance_running(const struct edge *e, const struct id *order);

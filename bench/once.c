@@ -16,6 +16,7 @@
 #include "cluster/core/address.h"
 #include "cluster/core/log.h"
 #include "cluster/core/metrics.h"
+#include "cluster/events.h"
 #include "proto/err.h"
 
 enum { FILE_MAX = 1 << 20, POLL_MS = 100, REQUEST_MS = 15000, DEADLINE_S = 120 };
@@ -198,6 +199,7 @@ static int chain_report(struct once *o, uint64_t took_us)
         return fail("the certificate is wrong: ", note);
     if (files_write(o) != 0) return 1;
     if (o->quiet) return 0;
+    fflush(stdout);
     if (failed(chain_print(stdout, buf_slice(&o->chain))))
         return fail("the chain cannot be printed", "");
     printf("issued in %llu.%03llu ms, %u signed requests\n", (unsigned long long)(took_us / 1000),
@@ -256,6 +258,7 @@ static int with_shard(struct once *o)
         .trust_pem = buf_slice(&o->root_pem), .alpn_h2 = true, .alpn_http_1_1 = true};
     if (failed(tls_context_new(&tls, note, sizeof note, false, &to)))
         return fail("the root cannot be used: ", note);
+    cluster_metrics_declare();
     if (failed(log_new(&log, &(struct log_options){.level = LOG_WARN,
                                                    .fd = STDERR_FILENO,
                                                    .program = "certmill-bench"})) ||
@@ -271,6 +274,8 @@ static int with_shard(struct once *o)
     else
         code = issue(o, tls);
     responder_free(o->responder);
+    for (int i = 0; o->shard != NULL && i < 10; i++)
+        shard_turn(o->shard, 1); // its last completions
     if (o->shard != NULL) shard_free(o->shard);
     tls_context_free(tls);
     metrics_free(metrics);

@@ -226,6 +226,12 @@ static bool start(struct program *p, bool seams)
         return false;
     if (failed(journal_open(&p->journal, p->note, p->settings.journal, shard_wall_s(p->shard))))
         return false;
+    const struct config_address *rpc = &p->settings.address,
+                                *private = &p->settings.private_address;
+    if (failed(server_address_check(p->note, sizeof p->note, "rpc", &rpc->address, rpc->len)) ||
+        failed(server_address_check(p->note, sizeof p->note, "private", &private->address,
+                                    private->len)))
+        return false;
     if (!servers_start(p)) return false;
     return !p->settings.sandbox ||
            !failed(sandbox_enter(p->note, sizeof p->note, p->log, p->settings.journal));

@@ -479,7 +479,7 @@ static void on_flush(struct turn_hook *hook)
     if (widen) reactor_cancel(shard_reactor(c->shard), &c->op); // comes back, armed for both
 }
 
-void conn_end(struct conn *c)
+void conn_submit(struct conn *c)
 {
     if (!c->broken && PQpipelineSync(c->pg) != 1) c->broken = true;
     turn_hook_arm(c->shard, &c->flush);

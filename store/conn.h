@@ -57,9 +57,9 @@ const char *conn_text(const struct conn *c);
 int64_t conn_clock_offset_us(const struct conn *c);
 // conn_begin starts a group on an idle connection. conn_add adds a statement (taking nothing:
 // params may be finished by the caller at once); false when it cannot be sent: the group then ends
-// as lost, in the next turn at the latest. conn_end sends it off.
+// as lost, in the next turn at the latest. conn_submit sends it off.
 void conn_begin(struct conn *c, struct conn_group *g);
 bool conn_add(struct conn *c, const char *sql, struct params *params);
-void conn_end(struct conn *c);
+void conn_submit(struct conn *c);
 // conn_reset drops the connection, for a reason, and connects anew.
 void conn_reset(struct conn *c, const char *reason);

@@ -185,7 +185,7 @@ void flush_send(struct flush *f, struct conn *c)
         if (flush_each(f, (enum cmd_kind)k, &at) != NULL) send_of[k](f);
     }
     if (!f->read) plain(f, "COMMIT");
-    conn_end(c);
+    conn_submit(c);
     if (f->unsent) conn_reset(c, "a statement was too large"); // ends the group as lost
 }
 

@@ -128,5 +128,5 @@ void leaves_load(struct store *s)
               "WHERE NOT i.inhdetachpending AND i.inhparent IN "
               "('orders'::regclass, 'authorizations'::regclass, 'intents'::regclass, "
               "'certificates'::regclass)");
-    conn_end(s->reader);
+    conn_submit(s->reader);
 }

@@ -312,7 +312,7 @@ static void step(struct maintenance *m)
     m->yes = false;
     conn_begin(m->conn, &m->group);
     (void)conn_add(m->conn, sql, &p); // a failure ends the group as lost
-    conn_end(m->conn);
+    conn_submit(m->conn);
 }
 
 static void on_next(struct turn_hook *hook)

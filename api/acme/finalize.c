@@ -1,10 +1,10 @@
 // finalize: the CSR against the order, the intent committed, and the answer in the POST when the
 // certificate comes quickly (RFC 8555 section 7.4; steps e1, e2 and e5 of design.md section 4).
 #include "api/acme/handlers.h"
-#include "api/issuance.h"
 #include "api/acme/order.h"
 #include "api/acme/order_step.h"
 #include "api/events.h"
+#include "api/issuance.h"
 #include "cluster/core/seam.h"
 #include "proto/der/csr.h"
 #include "proto/err.h"

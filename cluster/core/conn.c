@@ -1,6 +1,7 @@
 #include "cluster/core/conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cluster/core/reactor.h"
@@ -26,19 +27,12 @@ static void release_check(struct conn *c)
     c->hooks->released(c);
 }
 
-void conn_end(struct conn *c, struct err why, const char *note)
+// end_now: first the exchanges end, then the owner hears of the connection's end.
+static void end_now(struct conn *c)
 {
-    if (c->phase == CONN_PHASE_ENDED) return;
-    c->phase = CONN_PHASE_ENDED;
-    turn_hook_disarm(&c->flush);
-    if (c->busy) {
-        // Inside a callback of the session: it is freed when the callback has returned (see leave).
-        c->hooks->ended(c, why, note);
-        return;
-    }
     http_session_free(c->session);
     c->session = NULL;
-    c->hooks->ended(c, why, note);
+    c->hooks->ended(c, c->end_why, c->end_note);
     tls_free(c->tls);
     c->tls = NULL;
     if (c->receiving) reactor_cancel(shard_reactor(c->shard), &c->recv_op);
@@ -46,18 +40,23 @@ void conn_end(struct conn *c, struct err why, const char *note)
     release_check(c);
 }
 
+void conn_end(struct conn *c, struct err why, const char *note)
+{
+    if (c->phase == CONN_PHASE_ENDED) return;
+    c->phase = CONN_PHASE_ENDED;
+    c->end_why = why;
+    snprintf(c->end_note, sizeof c->end_note, "%s", note);
+    turn_hook_disarm(&c->flush);
+    // Inside a callback of the session it cannot be freed: leave() goes on.
+    if (!c->busy) end_now(c);
+}
+
 // leave ends a stretch in which callbacks ran; true when the connection ended in it.
 static bool leave(struct conn *c)
 {
     c->busy = false;
     if (c->phase != CONN_PHASE_ENDED) return false;
-    http_session_free(c->session);
-    c->session = NULL;
-    tls_free(c->tls);
-    c->tls = NULL;
-    if (c->receiving) reactor_cancel(shard_reactor(c->shard), &c->recv_op);
-    if (c->sending) reactor_cancel(shard_reactor(c->shard), &c->send_op);
-    release_check(c);
+    end_now(c);
     return true;
 }
 

@@ -39,6 +39,8 @@ struct conn {
     struct buf wire;  // being sent: not touched meanwhile
     struct turn_hook flush;
     uint64_t bytes_in, bytes_out;
+    struct err end_why;
+    char end_note[160];
 };
 
 // conn_start begins with a connected descriptor. `tls` (taken) NULL: plain text, `established` runs

@@ -492,19 +492,25 @@ static bool stale_socket_remove(const struct server_options *o)
     return dead && unlink(((const struct sockaddr_un *)&o->listen)->sun_path) == 0;
 }
 
-// in_use: SO_REUSEPORT lets our own cores share an address, and would let another program of the
-// same user share it with us unnoticed.
-static bool in_use(const struct server *s)
+struct err server_address_check(char *note, size_t note_size, const char *name,
+                                const struct sockaddr_storage *listen, socklen_t listen_len)
 {
-    if (shard_index(s->shard) != 0 || s->o.listen.ss_family == AF_UNIX ||
-        address_port((const struct sockaddr *)&s->o.listen) == 0)
-        return false;
-    int fd = socket(s->o.listen.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    char text[ADDRESS_TEXT_MAX];
+    int one = 1;
+    if (listen->ss_family == AF_UNIX || address_port((const struct sockaddr *)listen) == 0)
+        return OK;
+    int fd = socket(listen->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    bool used = fd >= 0 && bind(fd, (const struct sockaddr *)&s->o.listen, s->o.listen_len) != 0 &&
+    bool used = fd >= 0 && bind(fd, (const struct sockaddr *)listen, listen_len) != 0 &&
                 errno == EADDRINUSE;
     if (fd >= 0) close(fd);
-    return used;
+    if (!used) return OK;
+    address_text(text, (const struct sockaddr *)listen);
+    snprintf(
+        note, note_size,
+        "%s is in use by another program; stop it or choose another address for the %s listener",
+        text, name);
+    return ERR(ADDRESS_IN_USE);
 }
 
 static struct err listen_start(struct server *s, char *note, size_t size)
@@ -512,10 +518,8 @@ static struct err listen_start(struct server *s, char *note, size_t size)
     char address[ADDRESS_TEXT_MAX];
     address_text(address, (const struct sockaddr *)&s->o.listen);
     stale_socket_remove(&s->o);
-    s->fd = in_use(s)
-                ? -EADDRINUSE
-                : reactor_listen(shard_reactor(s->shard), (const struct sockaddr *)&s->o.listen,
-                                 s->o.listen_len, BACKLOG);
+    s->fd = reactor_listen(shard_reactor(s->shard), (const struct sockaddr *)&s->o.listen,
+                           s->o.listen_len, BACKLOG);
     if (s->fd >= 0) return OK;
     int error = -s->fd;
     s->fd = -1;

@@ -50,6 +50,11 @@ struct server_handler {
 
 struct server;
 
+// server_address_check asks whether another program listens on an address, before the first core of
+// this one does: SO_REUSEPORT lets our own cores share it, and would let another program of the
+// same user share it with us unnoticed. `note` gets a sentence. ERR_ADDRESS_IN_USE.
+RESULT server_address_check(char *note, size_t note_size, const char *name,
+                            const struct sockaddr_storage *listen, socklen_t listen_len);
 // server_new binds and listens; `note` gets a sentence when the address cannot be used ("port 14000
 // is in use by another program: ...").
 RESULT server_new(struct server **out, char *note, size_t note_size, struct shard *shard,

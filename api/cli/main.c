@@ -1,0 +1,45 @@
+// certmill: the operator's command. main only finds the command.
+#include <stdio.h>
+#include <string.h>
+
+#include "api/cli/commands.h"
+#include "api/err.h"
+#include "cluster/err.h"
+#include "proto/err.h"
+#include "proto/tls/tls.h"
+#include "store/err.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"dev", dev_main, "everything on this machine: PostgreSQL, CA, signer, front end"},
+    {"init", init_main, "make the keys and certificates of a new CA (the signer's ceremony)"},
+    {"migrate", migrate_main, "bring a database to this version's schema"},
+    {"config", config_main, "check a front end's configuration, or print its reference"},
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: certmill COMMAND [options]\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\ncertmill COMMAND --help says more.\n");
+}
+
+int main(int argc, char **argv)
+{
+    proto_err_register();
+    cluster_err_register();
+    store_err_register();
+    api_err_register();
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+        return usage(stdout), 0;
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0)
+        return printf("certmill %s, %s\n", CERTMILL_VERSION, tls_library_version()), 0;
+    for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    usage(stderr);
+    return 2;
+}
