@@ -33,6 +33,7 @@ enum problem {
         PROBLEM_COUNT,
 };
 
+// problem_status is the usual HTTP status of a type; problem_type its URN, never NULL.
 unsigned problem_status(enum problem p);
 const char *problem_type(enum problem p); // "urn:ietf:params:acme:error:malformed"
 

@@ -408,7 +408,7 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     struct service *s = ctx;
     struct arena *a = rpc_request_arena(r);
     const struct issuer *i = &s->o.keys->issuer;
-    Certmill__Signer__V1__DescribeResponse m = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__INIT;
+    Certmill__Signer__V1__DescribeResponse m;
     Certmill__Signer__V1__DescribeResponse__Issuer
         issuer = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__ISSUER__INIT,
         *issuers[1] = {&issuer};
@@ -420,6 +420,7 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     uint8_t text[64] = "certmill serial key", hash[HASH_LEN];
     uint32_t id = i->id;
     (void)message;
+    certmill__signer__v1__describe_response__init(&m);
     m.profiles = ARENA_ARRAY(a, Certmill__Signer__V1__DescribeResponse__Profile *,
                              s->o.profile_count);
     bool ok = profiles != NULL && m.profiles != NULL;

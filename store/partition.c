@@ -33,11 +33,11 @@ static const char *column_of(enum leaf_table table)
 // has committed, so that no other holder begins before.
 static void fence(char *out, size_t size, uint64_t token)
 {
+    out[0] = 0;
+    if (token == 0) return;
     snprintf(out, size,
-             token == 0 ? ""
-                        : "PERFORM FROM leases WHERE name = 'partitions' AND token = %llu AND "
-                          "until > now_us() FOR SHARE; IF NOT FOUND THEN RAISE SQLSTATE '" FENCED
-                          "'; END IF; ",
+             "PERFORM FROM leases WHERE name = 'partitions' AND token = %llu AND until > now_us() "
+             "FOR SHARE; IF NOT FOUND THEN RAISE SQLSTATE '" FENCED "'; END IF; ",
              (unsigned long long)token);
 }
 

@@ -207,8 +207,7 @@ static bool csr_take(struct finalize *f)
     }
     struct err e = csr_parse(&f->csr, &note, request_arena(r), der);
     if (failed(e)) {
-        request_fail(r, err_is(e, ERR_BAD_CSR_KEY) ? PROBLEM_BAD_CSR : PROBLEM_BAD_CSR, "%s",
-                     note[0] != 0 ? note : err_text(e));
+        request_fail(r, PROBLEM_BAD_CSR, "%s", note[0] != 0 ? note : err_text(e));
         return false;
     }
     if (failed(csr_verify(&f->csr))) {

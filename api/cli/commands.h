@@ -3,7 +3,11 @@
 // line or a configuration is not usable.
 #pragma once
 
+// dev_main runs everything on this machine until it is told to stop, or issues one certificate.
 int dev_main(int argc, char **argv);
+// init_main becomes the signer's ceremony: its own program makes the keys.
 int init_main(int argc, char **argv);
+// migrate_main brings a database to the schema of this version.
 int migrate_main(int argc, char **argv);
+// config_main checks a configuration file, or prints the reference of all keys.
 int config_main(int argc, char **argv);

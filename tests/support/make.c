@@ -187,8 +187,8 @@ struct slice make_rsa_spki(struct arena *a, unsigned bits, const char *exponent_
     memset(modulus, 0xa5, n + 1);
     modulus[0] = 0;
     modulus[1] = (uint8_t)(1u << (bits - 1) % 8);
-    struct slice magnitude =
-        modulus[1] < 0x80 ? slice_of(modulus + 1, n) : slice_of(modulus, n + 1);
+    struct slice magnitude = modulus[1] < 0x80 ? slice_of(modulus + 1, n)
+                                               : slice_of(modulus, n + 1);
     struct slice key = MAKE_SEQUENCE(a, MAKE_TLV(a, 0x02, magnitude),
                                      MAKE_TLV(a, 0x02, make_hex(a, exponent_hex)));
     struct slice algorithm = make_hex(a, "300d06092a864886f70d0101010500");
@@ -283,10 +283,10 @@ struct slice make_csr(struct arena *a, const struct make_csr *parts)
     struct slice version = or_default(parts->version, SLICE_LIT("\x02\x01\x00"));
     struct slice subject = or_default(parts->subject, SLICE_LIT("\x30\x00"));
     struct slice spki = parts->spki.p == NULL ? make_spki(a, parts->key) : parts->spki;
-    struct slice info =
-        MAKE_SEQUENCE(a, version, subject, spki, csr_attributes(a, parts), parts->info_tail);
-    struct slice algorithm =
-        parts->algorithm.p == NULL ? make_algorithm(a, signer) : parts->algorithm;
+    struct slice info = MAKE_SEQUENCE(a, version, subject, spki, csr_attributes(a, parts),
+                                      parts->info_tail);
+    struct slice algorithm = parts->algorithm.p == NULL ? make_algorithm(a, signer)
+                                                        : parts->algorithm;
     struct slice signature = parts->signature;
     if (signature.p == NULL)
         signature = MAKE_JOINED(a, SLICE_LIT("\0"), make_signature(a, signer, info));
