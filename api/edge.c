@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "api/events.h"
 #include "proto/err.h"
+
+enum { TICK_MS = 1000 };
 
 void edge_nonce(struct edge *e, char out[NONCE_TEXT_LEN + 1])
 {
@@ -11,7 +14,29 @@ void edge_nonce(struct edge *e, char out[NONCE_TEXT_LEN + 1])
                       .counter = nonce_window_issue(&e->nonces),
                       .unix_s = (uint32_t)shard_wall_s(e->shard)};
     nonce_write(out, &e->nonce_key, &n);
+    edge_count(e, &METRIC_NONCES_ISSUED);
 }
+
+struct id edge_id(struct edge *e)
+{
+    uint8_t random[10];
+    shard_random(e->shard, random, sizeof random);
+    return id_make((uint64_t)edge_db_now_us(e) / 1000, (unsigned)e->front->settings->region,
+                   random);
+}
+
+struct buf *edge_scratch(struct edge *e)
+{
+    buf_clear(&e->scratch);
+    return &e->scratch;
+}
+
+void edge_count(struct edge *e, const struct metric *metric)
+{
+    metric_add(shard_metrics(e->shard), shard_index(e->shard), metric, 1);
+}
+
+// ---- accounts
 
 const struct cached_account *edge_account_cached(struct edge *e, const struct id *id)
 {
@@ -28,11 +53,10 @@ static void account_drop(struct edge *e, struct cached_account *c)
     pool_put(&e->account_pool, c);
 }
 
-const struct cached_account *edge_account_keep(struct edge *e, const struct tenant *tenant,
-                                               const struct account_row *row)
+const struct cached_account *edge_account_keep(struct edge *e, const struct account_row *row)
 {
     struct jwk key;
-    if (failed(jwk_from_spki(&key, row->spki))) return NULL;
+    if (row->tenant.n > TENANT_NAME_MAX || failed(jwk_from_spki(&key, row->spki))) return NULL;
     struct cached_account *c = map_get(&e->accounts, row->id.b);
     if (c != NULL) account_drop(e, c);
     c = pool_get(&e->account_pool);
@@ -41,32 +65,43 @@ const struct cached_account *edge_account_keep(struct edge *e, const struct tena
         c = pool_get(&e->account_pool);
     }
     *c = (struct cached_account){.id = row->id,
-                                 .tenant = tenant,
                                  .status = row->status,
                                  .key_version = row->key_version,
                                  .key = key,
                                  .read_ns = shard_now_ns(e->shard)};
+    memcpy(c->tenant, row->tenant.p, row->tenant.n);
     list_push_back(&e->account_lru, &c->lru);
     CHECK(!failed(map_put(&e->accounts, c->id.b, c))); // as many slots as objects
     return c;
 }
 
-const struct tenant *edge_tenant(const struct front *f, struct slice name)
+// ---- life
+
+static void on_tick(struct timer *t)
 {
-    for (size_t i = 0; i < f->tenant_count; i++)
-        if (slice_eq_str(name, f->tenants[i].settings->name)) return &f->tenants[i];
-    return NULL;
+    struct edge *e = LIST_OWNER(t, struct edge, tick);
+    struct metrics *m = shard_metrics(e->shard);
+    unsigned core = shard_index(e->shard);
+    if (e->store != NULL)
+        metric_set(m, core, &METRIC_FLUSHES, (int64_t)store_flush_count(e->store));
+    metric_set(m, core, &METRIC_REQUESTS_OPEN, (int64_t)e->request_count);
+    metric_set(m, core, &METRIC_ISSUANCES_OPEN, (int64_t)e->issuance_count);
+    metric_set(m, core, &METRIC_VALIDATIONS_OPEN, (int64_t)e->validations.count);
+    timer_set(e->shard, &e->tick, TICK_MS);
 }
 
 struct err edge_init(struct edge *e, struct shard *shard, const struct front *front)
 {
     uint8_t seed[MAP_SEED_LEN];
-    e->shard = shard;
-    e->front = front;
+    *e = (struct edge){.shard = shard, .front = front, .tick = {.fire = on_tick}};
     list_init(&e->account_lru);
     list_init(&e->verify_queue);
     list_init(&e->verify_hook.node);
     list_init(&e->issuances);
+    list_init(&e->frozen);
+    list_init(&e->tick.node);
+    buf_init(&e->scratch, SCRATCH_MAX);
+    catalog_init(&e->catalog);
     shard_random(shard, seed, sizeof seed);
     nonce_key_init(&e->nonce_key, front->cluster_secret);
     TRY(nonce_window_init(&e->nonces, front->boot, (uint8_t)shard_index(shard)));
@@ -75,17 +110,56 @@ struct err edge_init(struct edge *e, struct shard *shard, const struct front *fr
     TRY(pool_init(&e->account_pool, "accounts", sizeof(struct cached_account),
                   ACCOUNT_CACHE_COUNT));
     shard_slot_set(shard, SHARD_SLOT_EDGE, e);
+    timer_set(shard, &e->tick, TICK_MS);
     return OK;
 }
 
 void edge_fini(struct edge *e)
 {
-    while (e->account_lru.next != NULL && !list_empty(&e->account_lru))
+    timer_cancel(&e->tick);
+    turn_hook_disarm(&e->verify_hook);
+    while (!list_empty(&e->account_lru))
         account_drop(e, LIST_OWNER(e->account_lru.next, struct cached_account, lru));
     map_fini(&e->accounts);
     map_fini(&e->validations);
     if (e->account_pool.memory != NULL) pool_fini(&e->account_pool);
+    for (size_t i = 0; i < e->adopted_count; i++) nonce_window_fini(&e->adopted[i].window);
     nonce_window_fini(&e->nonces);
+    catalog_fini(&e->catalog);
+    buf_fini(&e->scratch);
+}
+
+void edge_front_set(struct edge *e, const struct front *front)
+{
+    e->front = front;
+    if (e->server != NULL) server_tls_set(e->server, front->tls);
+}
+
+// ---- the end
+
+void edge_quiet_check(struct edge *e)
+{
+    if (!e->draining || !e->server_drained || e->quiet_told || e->request_count > 0 ||
+        e->issuance_count > 0 || e->validations.count > 0)
+        return;
+    e->quiet_told = true;
+    e->quiet(e);
+}
+
+void edge_drain(struct edge *e, void (*quiet)(struct edge *e))
+{
+    const struct settings *s = e->front->settings;
+    if (e->draining) return;
+    e->draining = true;
+    e->quiet = quiet;
+    server_drain(e->server, (unsigned)s->server.drain_accept_ms, (unsigned)s->server.drain_ms);
+}
+
+const struct tenant *edge_tenant(const struct front *f, struct slice name)
+{
+    for (size_t i = 0; i < f->tenant_count; i++)
+        if (slice_eq_str(name, f->tenants[i].settings->name)) return &f->tenants[i];
+    return NULL;
 }
 
 // ---- tenants
@@ -131,14 +205,20 @@ static struct err policy_make(struct validate_policy *out, struct arena *a,
     return OK;
 }
 
-struct err tenants_make(struct tenant **out, struct arena *a, const struct settings *settings)
+struct err tenants_make(struct front *front, struct arena *a, const struct settings *settings)
 {
-    struct tenant *tenants = ARENA_ARRAY(a, struct tenant, settings->tenants.count);
+    size_t count = settings->tenants.count;
+    struct tenant *tenants = ARENA_ARRAY(a, struct tenant, count);
     if (tenants == NULL) return ERR(NO_SPACE);
-    for (size_t i = 0; i < settings->tenants.count; i++) {
-        tenants[i].settings = &((const struct tenant_settings *)settings->tenants.items)[i];
-        TRY(policy_make(&tenants[i].policy, a, &tenants[i].settings->validation));
+    for (size_t i = 0; i < count; i++) {
+        const struct tenant_settings *t = &(
+            (const struct tenant_settings *)settings->tenants.items)[i];
+        tenants[i].settings = t;
+        TRY(policy_make(&tenants[i].policy, a, &t->validation));
+        if (t->is_default) front->default_tenant = &tenants[i];
     }
-    *out = tenants;
+    front->settings = settings;
+    front->tenants = tenants;
+    front->tenant_count = count;
     return OK;
 }

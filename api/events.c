@@ -1,5 +1,7 @@
 #include "api/events.h"
 
+#include "api/router.h"
+
 #define X LOG_EVENT_DEFINE
 #include "api/events.def"
 #undef X
@@ -12,6 +14,7 @@ void api_metrics_declare(void)
 #define X METRIC_REGISTER
 #include "api/metrics.def"
 #undef X
+    router_metrics_declare();
 }
 
 struct err api_docs(struct buf *out)

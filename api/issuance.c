@@ -2,6 +2,7 @@
 
 #include <openssl/sha.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/events.h"
 #include "api/problem.h"
@@ -9,14 +10,14 @@
 #include "proto/der/cert.h"
 #include "proto/err.h"
 #include "signer/err.h"
-#include "store/err.h"
 
 enum { ARENA_MAX = 1 << 20, RETRY_MS = 500 };
 
 struct issuance {
     struct edge *edge;
-    struct list node; // in edge->issuances
-    struct arena arena;
+    struct list node;   // in edge->issuances
+    struct arena arena; // of the intent
+    struct arena work;  // of one try
     struct intent intent;
     struct signer_sign sign;
     struct store_certificate_commit commit;
@@ -28,24 +29,37 @@ struct issuance {
     bool burning;
 };
 
-static void sign_start(struct issuance *i);
-
 static void finish(struct issuance *i)
 {
+    struct edge *e = i->edge;
     void (*ended)(void *) = i->ended;
     void *ctx = i->ctx;
     timer_cancel(&i->again);
     list_remove(&i->node);
-    i->edge->issuance_count--;
+    e->issuance_count--;
     arena_fini(&i->arena);
+    arena_fini(&i->work);
     free(i);
     if (ended != NULL) ended(ctx);
+    edge_quiet_check(e);
 }
 
-// leave gives up for now: the intent stays committed and the reaper of any node goes on with it.
-static void leave(struct issuance *i, struct err err, const char *text)
+static int64_t age_us(const struct issuance *i)
 {
-    LOG(shard_log(i->edge->shard), &EVENT_SIGN_DELAYED, text, LOG_ERR("error", err));
+    return edge_db_now_us(i->edge) - i->intent.created_at_us;
+}
+
+// later: something that is needed was away or busy. The same intent is tried again here while it is
+// ours alone; then, or when this front end ends, it is left to the reaper of any node.
+static void later(struct issuance *i, struct err err, const char *text)
+{
+    struct edge *e = i->edge;
+    bool ours = age_us(i) < e->front->settings->jobs.intent_age_ms * 1000;
+    if (err_class(err) == ERR_CLASS_BUSY && ours && !e->draining) {
+        timer_set(e->shard, &i->again, RETRY_MS);
+        return;
+    }
+    LOG(shard_log(e->shard), &EVENT_SIGN_DELAYED, text, LOG_ERR("error", err));
     finish(i);
 }
 
@@ -55,35 +69,33 @@ static void on_invalidated(struct store_cmd *cmd, struct err err)
 {
     struct issuance *i = LIST_OWNER(LIST_OWNER(cmd, struct store_order_invalidate, cmd),
                                     struct issuance, invalidate);
-    if (failed(err))
-        leave(i, err, "the order could not be made invalid");
-    else {
-        LOG(shard_log(i->edge->shard), &EVENT_ORDER_GIVEN_UP, NULL,
-            LOG_INT("burned", i->invalidate.has_burned));
-        finish(i);
+    if (failed(err)) {
+        later(i, err, "the order could not be made invalid");
+        return;
     }
+    LOG(shard_log(i->edge->shard), &EVENT_ORDER_GIVEN_UP, NULL,
+        LOG_INT("burned", i->invalidate.has_burned));
+    finish(i);
 }
 
+// give_up ends the order. Its serial was burned before, or never will exist: the signer refused.
 static void give_up(struct issuance *i, enum problem p, const char *text)
 {
-    struct buf b;
-    buf_init(&b, 4096);
+    struct buf *b = edge_scratch(i->edge);
     i->invalidate = (struct store_order_invalidate){
-        .cmd = {.done = on_invalidated, .arena = &i->arena},
+        .cmd = {.done = on_invalidated, .arena = &i->work},
         .order = i->intent.order,
-        .error = SLICE_LIT("{}")};
-    if (!failed(problem_write(&b, p, problem_status(p), text, NULL)))
-        (void)!failed(arena_dup(&i->invalidate.error, &i->arena, buf_slice(&b)));
-    buf_fini(&b);
-    if (i->sign.burned) {
-        i->invalidate.has_burned = true;
-        memcpy(i->invalidate.burned_serial, i->sign.serial, SERIAL_LEN);
-    }
+        .error = SLICE_LIT("{}"),
+        .has_burned = i->sign.burned};
+    memcpy(i->invalidate.burned_serial, i->sign.serial, SERIAL_LEN);
+    if (!failed(problem_write(b, p, problem_status(p), text, NULL)))
+        (void)!failed(arena_dup(&i->invalidate.error, &i->work, buf_slice(b)));
     store_order_invalidate(i->edge->store, &i->invalidate);
 }
 
 // ---- e3: what came back is what was asked for
 
+// names_equal: as many names, and each of the intent's, which are all different, is there (T16).
 static bool names_equal(const struct cert *c, const struct intent *in)
 {
     if (c->name_count != in->name_count || c->other_name_count != 0) return false;
@@ -96,15 +108,15 @@ static bool names_equal(const struct cert *c, const struct intent *in)
     return true;
 }
 
-static const char *certificate_wrong(struct issuance *i, const struct signer_sign *s)
+// certificate_wrong says why the certificate is not the one that the intent asks for, NULL when it
+// is.
+static const char *certificate_wrong(struct issuance *i, const struct signer_sign *s,
+                                     const struct catalog_issuer *issuer)
 {
     const struct intent *in = &i->intent;
-    const struct signer_issuer *issuer = signer_client_issuer(i->edge->signer, in->issuer);
-    struct cert c, ca;
-    const char *note = "";
-    if (issuer == NULL || failed(cert_parse(&ca, &note, &i->arena, issuer->certificate)))
-        return "the issuer is not known here";
-    if (failed(cert_parse(&c, &note, &i->arena, s->certificate))) return note;
+    struct cert c;
+    const char *note = "it cannot be read";
+    if (failed(cert_parse(&c, &note, &i->work, s->certificate))) return note;
     if (!slice_eq(c.spki, in->spki)) return "it is for another key";
     if (!names_equal(&c, in)) return "its names are not the order's";
     if (c.not_before != in->not_before || c.not_after != in->not_after)
@@ -112,9 +124,17 @@ static const char *certificate_wrong(struct issuance *i, const struct signer_sig
     if (!slice_eq(c.serial, slice_of(s->serial, SERIAL_LEN)))
         return "its serial is not the one announced";
     if (c.is_ca) return "it is a CA certificate";
-    if (!slice_eq(c.issuer, ca.subject) || failed(cert_verify_signed_by(&c, ca.spki)))
+    if (!slice_eq(c.issuer, issuer->subject) || failed(cert_verify_signed_by(&c, issuer->spki)))
         return "its signature does not verify under the issuer";
     return NULL;
+}
+
+static const struct catalog_issuer *issuer_of(const struct issuance *i)
+{
+    const struct catalog_issuer *issuer = catalog_issuer(&i->edge->catalog, i->intent.issuer);
+    bool same = issuer != NULL &&
+                memcmp(issuer->signer.certificate_hash, i->intent.issuer_cert_hash, HASH_LEN) == 0;
+    return same ? issuer : NULL;
 }
 
 // ---- e4
@@ -125,14 +145,15 @@ static void on_committed(struct store_cmd *cmd, struct err err)
                                     struct issuance, commit);
     struct edge *e = i->edge;
     if (failed(err)) {
-        leave(i, err, "the certificate could not be committed yet");
+        later(i, err, "the certificate could not be committed yet");
         return;
     }
     crash_point("e4-after");
     if (i->commit.won) {
-        metric_add(shard_metrics(e->shard), shard_index(e->shard), &METRIC_CERTIFICATES, 1);
+        edge_count(e, &METRIC_CERTIFICATES);
         LOG(shard_log(e->shard), &EVENT_CERTIFICATE_ISSUED, NULL,
-            LOG_SLICE("profile", i->intent.profile), LOG_INT("names", i->intent.name_count));
+            LOG_SLICE("tenant", i->intent.tenant), LOG_SLICE("profile", i->intent.profile),
+            LOG_INT("names", i->intent.name_count));
     }
     finish(i); // lost: another node has ended the order; the store says how
 }
@@ -140,7 +161,7 @@ static void on_committed(struct store_cmd *cmd, struct err err)
 static void commit_start(struct issuance *i, const struct signer_sign *s)
 {
     const struct intent *in = &i->intent;
-    i->commit = (struct store_certificate_commit){.cmd = {.done = on_committed, .arena = &i->arena},
+    i->commit = (struct store_certificate_commit){.cmd = {.done = on_committed, .arena = &i->work},
                                                   .order = in->order,
                                                   .account = in->account,
                                                   .tenant = in->tenant,
@@ -150,8 +171,9 @@ static void commit_start(struct issuance *i, const struct signer_sign *s)
                                                   .not_after = in->not_after};
     memcpy(i->commit.serial, s->serial, SERIAL_LEN);
     SHA256(in->spki.p, in->spki.n, i->commit.spki_hash);
-    if (failed(arena_dup(&i->commit.der, &i->arena, s->certificate))) {
-        leave(i, ERR(NO_SPACE), "the certificate does not fit into memory");
+    struct err e = arena_dup(&i->commit.der, &i->work, s->certificate);
+    if (failed(e)) {
+        later(i, e, "the certificate does not fit into memory");
         return;
     }
     crash_point("e4-before");
@@ -160,62 +182,71 @@ static void commit_start(struct issuance *i, const struct signer_sign *s)
 
 // ---- signing
 
-static void on_signed(struct signer_sign *s, struct err err, const char *text)
+static void check_and_commit(struct issuance *i, struct signer_sign *s)
 {
-    struct issuance *i = LIST_OWNER(s, struct issuance, sign);
     struct edge *e = i->edge;
-    metric_observe_us(shard_metrics(e->shard), shard_index(e->shard), &METRIC_STAGE_SIGN,
-                      (shard_now_ns(e->shard) - i->started_ns) / 1000);
-    if (err_is(err, ERR_SIGNER_REFUSED)) {
-        give_up(i, PROBLEM_REJECTED_IDENTIFIER, text);
-        return;
-    }
-    if (failed(err)) {
-        leave(i, err, text);
-        return;
-    }
-    if (i->burning && s->burned) {
-        give_up(i, PROBLEM_SERVER_INTERNAL, "the certificate could not be issued in time");
+    const struct catalog_issuer *issuer = issuer_of(i);
+    if (issuer == NULL) { // not the signer's fault: this core has not heard of that issuer yet
+        later(i, ERR(SIGNER_AWAY), "the intent's issuer certificate is not known here");
         return;
     }
     crash_point("e3-before");
-    const char *wrong = certificate_wrong(i, s);
+    const char *wrong = certificate_wrong(i, s, issuer);
     if (wrong != NULL) {
         LOG(shard_log(e->shard), &EVENT_SIGNER_ANSWER_WRONG, wrong,
             LOG_INT("issuer", i->intent.issuer));
         signer_client_wrong(e->signer, s);
-        leave(i, ERR(SIGNER_WRONG), wrong);
+        later(i, ERR(SIGNER_WRONG), wrong);
         return;
     }
     crash_point("e3-after");
     commit_start(i, s);
 }
 
-static bool too_old(const struct issuance *i)
+static void on_signed(struct signer_sign *s, struct err err, const char *text)
 {
-    return edge_db_now_us(i->edge) - i->intent.created_at_us >
-           i->edge->front->settings->jobs.give_up_ms * 1000;
+    struct issuance *i = LIST_OWNER(s, struct issuance, sign);
+    struct edge *e = i->edge;
+    metric_observe_us(shard_metrics(e->shard), shard_index(e->shard), &METRIC_STAGE_SIGN,
+                      (shard_now_ns(e->shard) - i->started_ns) / 1000);
+    if (err_is(err, ERR_SIGNER_REFUSED))
+        give_up(i, PROBLEM_REJECTED_IDENTIFIER, text);
+    else if (failed(err))
+        later(i, err, text);
+    else if (i->burning && s->burned)
+        give_up(i, PROBLEM_SERVER_INTERNAL, "the certificate could not be issued in time");
+    else
+        check_and_commit(i, s);
 }
 
-static void sign_start(struct issuance *i)
+static struct err sign_start(struct issuance *i)
 {
     struct edge *e = i->edge;
-    unsigned deadline = (unsigned)e->front->settings->signer.sign_ms;
+    const struct settings *s = e->front->settings;
+    unsigned deadline = (unsigned)s->signer.sign_ms;
+    arena_reset(&i->work);
     i->sign = (struct signer_sign){.done = on_signed, .intent = &i->intent};
-    i->burning = too_old(i) && signer_client_ready(e->signer);
-    struct err err = i->burning ? signer_client_burn(e->signer, &i->sign, deadline)
-                                : signer_client_sign(e->signer, &i->sign, deadline);
-    if (failed(err)) leave(i, err, err_text(err));
+    i->started_ns = shard_now_ns(e->shard);
+    i->burning = age_us(i) > s->jobs.give_up_ms * 1000 && signer_client_ready(e->signer);
+    crash_point("s1-before");
+    return i->burning ? signer_client_burn(e->signer, &i->sign, deadline)
+                      : signer_client_sign(e->signer, &i->sign, deadline);
 }
 
-static void on_again(struct timer *t) { sign_start(LIST_OWNER(t, struct issuance, again)); }
+static void on_again(struct timer *t)
+{
+    struct issuance *i = LIST_OWNER(t, struct issuance, again);
+    struct err e = sign_start(i);
+    if (failed(e)) later(i, e, err_text(e));
+}
 
 struct issuance *issuance_begin(struct edge *e, const struct intent *intent,
                                 void (*ended)(void *ctx), void *ctx)
 {
-    struct issuance *i = calloc(1, sizeof *i);
+    struct issuance *i = e->issuance_count < ISSUANCES_MAX ? calloc(1, sizeof *i) : NULL;
     if (i == NULL) return NULL;
     arena_init(&i->arena, ARENA_MAX);
+    arena_init(&i->work, ARENA_MAX);
     if (failed(intent_copy(&i->intent, &i->arena, intent))) {
         arena_fini(&i->arena);
         free(i);
@@ -224,11 +255,11 @@ struct issuance *issuance_begin(struct edge *e, const struct intent *intent,
     i->edge = e;
     i->ended = ended;
     i->ctx = ctx;
-    i->started_ns = shard_now_ns(e->shard);
     i->again.fire = on_again;
     list_push_back(&e->issuances, &i->node);
     e->issuance_count++;
-    timer_set(e->shard, &i->again, 0); // `ended` never runs inside this call
+    // `ended` never runs inside this call: a signer client that is full is asked again later.
+    if (failed(sign_start(i))) timer_set(e->shard, &i->again, RETRY_MS);
     return i;
 }
 
@@ -243,4 +274,9 @@ bool issuance_running(const struct edge *e, const struct id *order)
     for (struct list *n = e->issuances.next; n != &e->issuances; n = n->next)
         if (id_eq(&LIST_OWNER(n, struct issuance, node)->intent.order, order)) return true;
     return false;
+}
+
+void issuances_drop(struct edge *e)
+{
+    while (!list_empty(&e->issuances)) finish(LIST_OWNER(e->issuances.next, struct issuance, node));
 }

@@ -2,10 +2,13 @@
 
 #include "api/events.h"
 
+// ready_write: a front end takes requests when its database is there and it knows what the signers
+// offer. Signers that are away later do not make it unready: orders wait for them, and a load
+// balancer that sent nobody here would help no one.
 static void ready_write(struct edge *e, struct buf *b, unsigned *status)
 {
-    bool store = store_ready(e->store), signer = signer_client_ready(e->signer);
-    *status = store && signer && !e->draining ? 200 : 503;
+    bool able = store_ready(e->store) && e->catalog.profile_count > 0;
+    *status = able && !e->draining ? 200 : 503;
     (void)!failed(buf_printf(b, "%s\ndatabase: %s\nsigner: %s\n",
                              e->draining      ? "draining"
                              : *status == 200 ? "ready"
@@ -26,11 +29,9 @@ static void on_request(void *ctx, struct http_exchange *x, const struct server_p
         (void)!failed(buf_add_str(&b, "ok\n"));
     else if (slice_eq_str(x->request.path, "/readyz"))
         ready_write(e, &b, &status);
-    else if (slice_eq_str(x->request.path, "/metrics")) {
-        metric_set(shard_metrics(e->shard), shard_index(e->shard), &METRIC_FLUSHES,
-                   (int64_t)store_flush_count(e->store));
+    else if (slice_eq_str(x->request.path, "/metrics"))
         (void)!failed(metrics_write(shard_metrics(e->shard), &b));
-    } else
+    else
         status = 404;
     server_respond(
         x, &(struct http_response){

@@ -5,18 +5,34 @@
 #include <time.h>
 
 #include "api/events.h"
-#include "store/err.h"
+#include "api/router.h"
+#include "proto/err.h"
 
-enum { HEADERS_MAX = 10, STORE_RETRY_S = 2 };
+enum { HEADERS_MAX = 10, BUSY_RETRY_S = 2, URL_TAIL_MAX = 256, DETAIL_MAX = 1024 };
 
 const char *request_url(struct request *r, const char *fmt, ...)
 {
-    char tail[256];
+    char tail[URL_TAIL_MAX];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(tail, sizeof tail, fmt, ap);
     va_end(ap);
     return arena_printf(request_arena(r), "%s/%s", r->base, tail);
+}
+
+const char *request_text(struct request *r, struct slice s)
+{
+    return arena_printf(request_arena(r), "%" SLICE_FMT, SLICE_ARG(s));
+}
+
+void request_put_identifier(struct request *r, struct json_out *o, const struct identifier *id)
+{
+    json_object_begin(o);
+    json_key(o, "type");
+    json_put_str(o, id->type == IDENTIFIER_IP ? "ip" : "dns");
+    json_key(o, "value");
+    json_put_str(o, identifier_text(request_arena(r), id));
+    json_object_end(o);
 }
 
 void request_time(char out[TIME_TEXT_LEN + 1], int64_t unix_s)
@@ -35,6 +51,15 @@ void request_stage(struct request *r, const struct metric *metric)
     r->stage_ns = now;
 }
 
+void *request_new(struct request *r, size_t size)
+{
+    void *p = arena_calloc(request_arena(r), size);
+    if (p == NULL) request_fail_err(r, ERR(NO_SPACE));
+    return p;
+}
+
+// ---- answers
+
 struct out_headers {
     struct http_header rows[HEADERS_MAX];
     size_t count;
@@ -48,16 +73,14 @@ static void header_add(struct out_headers *h, const char *name, const char *valu
 
 static void common_headers(struct request *r, struct out_headers *h, char nonce[NONCE_TEXT_LEN + 1])
 {
-    bool post = r->x->request.method == HTTP_POST,
-         new_nonce = r->route != NULL && r->route->auth == AUTH_NONE &&
-                     r->route->methods == ROUTE_GET && r->route->pattern[0] == 'n';
-    if (post || new_nonce) {
+    if (r->x->request.method == HTTP_POST || r->fresh_nonce) {
         edge_nonce(r->edge, nonce);
-        metric_add(shard_metrics(r->edge->shard), shard_index(r->edge->shard),
-                   &METRIC_NONCES_ISSUED, 1);
         header_add(h, "Replay-Nonce", nonce);
         header_add(h, "Cache-Control", "no-store");
     }
+    if (r->max_age > 0)
+        header_add(h, "Cache-Control",
+                   arena_printf(request_arena(r), "public, max-age=%u", r->max_age));
     if (r->tenant != NULL)
         header_add(h, "Link",
                    arena_printf(request_arena(r), "<%s/directory>;rel=\"index\"", r->base));
@@ -70,52 +93,58 @@ static void common_headers(struct request *r, struct out_headers *h, char nonce[
     header_add(h, "X-Request-Id", r->id);
 }
 
-static void respond(struct request *r, unsigned status, const char *content_type, struct slice body)
+void request_respond(struct request *r, unsigned status, const char *content_type,
+                     struct slice body)
 {
+    struct edge *e = r->edge;
     struct out_headers h = {0};
     char nonce[NONCE_TEXT_LEN + 1];
     common_headers(r, &h, nonce);
     if (content_type != NULL) header_add(&h, "Content-Type", content_type);
-    struct http_response response = {
-        .status = status, .headers = h.rows, .header_count = h.count, .body = body};
     r->stage_ns = r->started_ns;
     request_stage(r, &METRIC_STAGE_TOTAL);
-    r->edge->request_count--;
-    server_respond(r->x, &response); // r is gone now
+    edge_count(e, router_metric(r->route, status));
+    e->request_count--;
+    // r is gone after this.
+    server_respond(r->x,
+                   &(struct http_response){
+                       .status = status, .headers = h.rows, .header_count = h.count, .body = body});
+    edge_quiet_check(e);
 }
 
-void request_respond_json(struct request *r, unsigned status, struct slice body)
+void request_respond_json(struct request *r, unsigned status, struct json_out *o)
 {
-    respond(r, status, "application/json", body);
+    struct err e = json_out_end(o);
+    if (failed(e))
+        request_fail(r, PROBLEM_SERVER_INTERNAL, "the document could not be written: %s",
+                     err_text(e));
+    else
+        request_respond(r, status, "application/json", buf_slice(o->buf));
 }
 
-void request_respond_bytes(struct request *r, unsigned status, const char *content_type,
-                           struct slice body)
-{
-    respond(r, status, content_type, body);
-}
+// ---- problems
 
 static void fail(struct request *r, enum problem p, unsigned status, const char *detail)
 {
-    struct buf b;
-    struct log *log = shard_log(r->edge->shard);
+    struct buf *b = edge_scratch(r->edge);
     struct problem_extra extra = {
         .request_id = arena_printf(request_arena(r), "urn:certmill:request:%s", r->id),
         .algorithms = p == PROBLEM_BAD_SIGNATURE_ALGORITHM ? jws_alg_list() : NULL};
-    buf_init(&b, 16384);
-    if (failed(problem_write(&b, p, status, detail, &extra)))
-        (void)!failed(buf_add_str(&b, problem_static(status)));
-    metric_add(shard_metrics(r->edge->shard), shard_index(r->edge->shard), &METRIC_PROBLEMS, 1);
-    LOG(log, status >= 500 && status != 503 ? &EVENT_REQUEST_FAILED : &EVENT_REQUEST_REFUSED,
-        detail, LOG_STR("request", r->id), LOG_STR("type", problem_type(p)),
-        LOG_INT("status", status), LOG_SLICE("path", r->x->request.path));
-    respond(r, status, "application/problem+json", buf_slice(&b));
-    buf_fini(&b);
+    if (failed(problem_write(b, p, status, detail, &extra))) {
+        buf_clear(b);
+        (void)!failed(buf_add_str(b, problem_static(status)));
+    }
+    edge_count(r->edge, &METRIC_PROBLEMS);
+    LOG(shard_log(r->edge->shard),
+        status >= 500 && status != 503 ? &EVENT_REQUEST_FAILED : &EVENT_REQUEST_REFUSED, detail,
+        LOG_STR("request", r->id), LOG_STR("type", problem_type(p)), LOG_INT("status", status),
+        LOG_SLICE("path", r->x->request.path));
+    request_respond(r, status, "application/problem+json", buf_slice(b));
 }
 
 void request_fail(struct request *r, enum problem p, const char *fmt, ...)
 {
-    char detail[1024];
+    char detail[DETAIL_MAX];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(detail, sizeof detail, fmt, ap);
@@ -125,7 +154,7 @@ void request_fail(struct request *r, enum problem p, const char *fmt, ...)
 
 void request_fail_status(struct request *r, enum problem p, unsigned status, const char *fmt, ...)
 {
-    char detail[1024];
+    char detail[DETAIL_MAX];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(detail, sizeof detail, fmt, ap);
@@ -133,15 +162,20 @@ void request_fail_status(struct request *r, enum problem p, unsigned status, con
     fail(r, p, status, detail);
 }
 
-void request_fail_store(struct request *r, struct err e)
+void request_fail_err(struct request *r, struct err e)
 {
-    bool busy = err_class(e) == ERR_CLASS_BUSY;
-    r->retry_after = busy ? STORE_RETRY_S : 0;
-    if (busy)
-        request_fail_status(r, PROBLEM_SERVER_INTERNAL, 503, "%s; try again in %d s", err_text(e),
-                            STORE_RETRY_S);
-    else
+    if (err_class(e) != ERR_CLASS_BUSY) {
         request_fail(r, PROBLEM_SERVER_INTERNAL, "%s", err_text(e));
+        return;
+    }
+    r->retry_after = BUSY_RETRY_S;
+    request_fail_status(r, PROBLEM_SERVER_INTERNAL, 503, "%s; try again in %d s", err_text(e),
+                        BUSY_RETRY_S);
+}
+
+void request_fail_absent(struct request *r, const char *what)
+{
+    request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "this account has no such %s", what);
 }
 
 bool request_object(struct request *r, struct id *out)

@@ -6,10 +6,42 @@
 #include "api/events.h"
 
 static const struct route routes[] = {
-#define X(ident, pattern, methods, auth, handler) {#ident, pattern, methods, AUTH_##auth, handler},
+#define X(pattern, methods, auth, handler) {pattern, methods, AUTH_##auth, handler},
 #include "api/routes.def"
 #undef X
 };
+enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
+
+// ---- counters
+
+#define ANSWERS(pattern, class)                                                      \
+    {                                                                                \
+        "certmill_acme_requests_total", "route=\"" pattern "\",class=\"" class "\"", \
+            METRIC_COUNTER, "Answers to ACME clients, by route and status class.", 0 \
+    }
+#define CLASSES(pattern)                                                          \
+    {                                                                             \
+        ANSWERS(pattern, "2xx"), ANSWERS(pattern, "4xx"), ANSWERS(pattern, "5xx") \
+    }
+static struct metric answers[ROUTE_COUNT + 1][3] = {
+#define X(pattern, methods, auth, handler) CLASSES(pattern),
+#include "api/routes.def"
+#undef X
+    CLASSES("none"),
+};
+
+void router_metrics_declare(void)
+{
+    metrics_declare(answers[0], sizeof answers / sizeof answers[0][0]);
+}
+
+const struct metric *router_metric(const struct route *route, unsigned status)
+{
+    size_t row = route == NULL ? ROUTE_COUNT : (size_t)(route - routes);
+    return &answers[row][status < 400 ? 0 : status < 500 ? 1 : 2];
+}
+
+// ---- paths and hosts
 
 static bool pattern_match(const char *pattern, struct slice rest, struct slice *segment)
 {
@@ -29,7 +61,7 @@ static bool pattern_match(const char *pattern, struct slice rest, struct slice *
 
 const struct route *route_find(struct slice rest, struct slice *segment)
 {
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+    for (size_t i = 0; i < ROUTE_COUNT; i++)
         if (pattern_match(routes[i].pattern, rest, segment)) return &routes[i];
     return NULL;
 }
@@ -50,30 +82,24 @@ bool router_path_split(struct slice path, struct slice *tenant, struct slice *re
     return true;
 }
 
-static bool authority_ok(const struct tenant_settings *t, struct slice authority)
+static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c; }
+
+static bool same_host(struct slice a, const char *b)
 {
-    const char *const *hosts = t->hosts.items;
-    if (authority.n == 0 || authority.n > 255) return false;
-    for (size_t i = 0; i < authority.n; i++) {
-        uint8_t c = authority.p[i];
-        bool ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  c == '.' || c == '-' || c == ':' || c == '[' || c == ']';
-        if (!ok) return false; // it becomes part of our URLs
-    }
-    for (size_t i = 0; i < t->hosts.count; i++)
-        if (slice_eq_str(authority, hosts[i])) return true;
-    return t->hosts.count == 0;
+    if (a.n != strlen(b)) return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (lower(a.p[i]) != lower((uint8_t)b[i])) return false;
+    return true;
 }
 
-static void base_make(struct request *r)
+const char *router_origin(struct arena *a, const struct tenant_settings *t, struct slice authority)
 {
-    const struct tenant_settings *t = r->tenant->settings;
-    struct slice authority = r->x->request.authority;
-    if (t->base_url != NULL)
-        r->base = arena_printf(request_arena(r), "%s/acme/%s", t->base_url, t->name);
-    else
-        r->base = arena_printf(request_arena(r), "https://%" SLICE_FMT "/acme/%s",
-                               SLICE_ARG(authority), t->name);
+    const char *const *hosts = t->hosts.items, *host = NULL;
+    for (size_t i = 0; i < t->hosts.count && host == NULL; i++)
+        if (same_host(authority, hosts[i])) host = hosts[i];
+    if (t->base_url == NULL) return host == NULL ? NULL : arena_printf(a, "https://%s", host);
+    bool ours = host != NULL || same_host(authority, t->base_url + strlen("https://"));
+    return ours ? t->base_url : NULL;
 }
 
 static bool method_ok(const struct request *r)
@@ -83,34 +109,43 @@ static bool method_ok(const struct request *r)
     return (m == HTTP_GET || m == HTTP_HEAD) && (r->route->methods & ROUTE_GET) != 0;
 }
 
-static void dispatch(struct request *r)
+static bool tenant_find(struct request *r, struct slice *rest)
 {
-    struct slice tenant, rest, path = r->x->request.path;
+    struct slice tenant, path = r->x->request.path;
+    const struct front *f = r->edge->front;
     const uint8_t *query = memchr(path.p, '?', path.n);
     if (query != NULL) path.n = (size_t)(query - path.p);
-    if (router_path_split(path, &tenant, &rest))
-        r->tenant = tenant.n == 0 ? r->edge->front->default_tenant
-                                  : edge_tenant(r->edge->front, tenant);
-    if (r->tenant == NULL) {
+    const struct tenant *found = !router_path_split(path, &tenant, rest) ? NULL
+                                 : tenant.n == 0                         ? f->default_tenant
+                                                                         : edge_tenant(f, tenant);
+    if (found == NULL) {
         request_fail_status(r, PROBLEM_MALFORMED, 404,
                             "there is nothing at this URL; the directory is at /directory");
-        return;
+        return false;
     }
-    if (!authority_ok(r->tenant->settings, r->x->request.authority)) {
-        r->tenant = NULL;
+    r->origin = router_origin(request_arena(r), found->settings, r->x->request.authority);
+    if (r->origin == NULL) {
         request_fail_status(r, PROBLEM_MALFORMED, 421,
                             "this server does not answer for that host name");
-        return;
+        return false;
     }
-    base_make(r);
+    r->tenant = found;
+    r->base = arena_printf(request_arena(r), "%s/acme/%s", r->origin, found->settings->name);
+    return true;
+}
+
+static void dispatch(struct request *r)
+{
+    struct slice rest;
+    if (!tenant_find(r, &rest)) return;
     r->route = route_find(rest, &r->segment);
     if (r->route != NULL && !method_ok(r))
         r->allow = r->route->methods == ROUTE_GET ? "GET, HEAD" : "POST";
     if (r->route == NULL)
         request_fail_status(r, PROBLEM_MALFORMED, 404, "there is nothing at this URL");
     else if (r->allow != NULL)
-        request_fail_status(r, PROBLEM_MALFORMED, 405, "%.*s is not allowed here; use %s",
-                            SLICE_ARG(r->x->request.method_text),
+        request_fail_status(r, PROBLEM_MALFORMED, 405, "%.20s is not allowed here; use %s",
+                            request_text(r, r->x->request.method_text),
                             r->route->methods == ROUTE_GET ? "GET" : "POST (RFC 8555 section 6.3)");
     else if (r->route->auth == AUTH_NONE)
         r->route->handle(r);
@@ -123,15 +158,20 @@ static void on_request(void *ctx, struct http_exchange *x, const struct server_p
     struct edge *e = ctx;
     (void)peer;
     struct request *r = ARENA_NEW(x->arena, struct request);
-    e->request_count++;
     if (r == NULL) {
-        e->request_count--;
-        server_respond(x, &(struct http_response){.status = 503});
+        static const struct http_header headers[] = {
+            {SLICE_LIT("Content-Type"), SLICE_LIT("application/problem+json")},
+            {SLICE_LIT("Retry-After"), SLICE_LIT("2")}};
+        server_respond(x, &(struct http_response){.status = 503,
+                                                  .headers = headers,
+                                                  .header_count = 2,
+                                                  .body = slice_str(problem_static(503))});
         return;
     }
     uint8_t random[REQUEST_ID_LEN / 2];
     shard_random(e->shard, random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++) snprintf(r->id + 2 * i, 3, "%02x", random[i]);
+    e->request_count++;
     r->x = x;
     r->edge = e;
     r->base = "";
@@ -148,8 +188,16 @@ static void on_gone(void *ctx, struct http_exchange *x)
     (void)x;
 }
 
+static void on_drained(void *ctx)
+{
+    struct edge *e = ctx;
+    e->server_drained = true;
+    edge_quiet_check(e);
+}
+
 const struct server_handler *router_handler(void)
 {
-    static const struct server_handler handler = {.request = on_request, .gone = on_gone};
+    static const struct server_handler handler = {
+        .request = on_request, .gone = on_gone, .drained = on_drained};
     return &handler;
 }

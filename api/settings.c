@@ -119,8 +119,9 @@ static const struct setting tenant_rows[] = {
      .optional = true,
      .min = 0,
      .max = 256,
-     .help = "Scheme, host and port of every URL in documents (https://acme.corp:14000). Absent: "
-             "what the client asked for."},
+     .help =
+         "Scheme, host and port of every URL that is shown (https://acme.corp:14000), whichever "
+         "host was asked for. For a front end behind something that changes the host."},
     {.key = "hosts",
      .type = SETTING_LIST,
      IN(struct tenant_settings, hosts),
@@ -128,7 +129,10 @@ static const struct setting tenant_rows[] = {
      .element = SETTING_STRING,
      .min = 0,
      .max = 64,
-     .help = "Host values (with port, as clients send them) that are answered. None: any."},
+     .help = "Hosts, with port where it is not 443, as clients write them in the directory's URL: "
+             "[\"acme.corp\", \"acme.corp:14000\"]. Requests for others are refused, and every URL "
+             "that "
+             "is shown has the host that was asked for. Needed unless `base_url` is there."},
     {.key = "profiles",
      .type = SETTING_LIST,
      IN(struct tenant_settings, profiles),
@@ -210,16 +214,22 @@ static const struct setting tenant_rows[] = {
     {                                                                                 \
         .key = name, .type = SETTING_PATH, IN(struct settings, member), .help = words \
     }
+#define RELOADED_FILE_OF(name, member, words)                                          \
+    {                                                                                  \
+        .key = name, .type = SETTING_PATH, IN(struct settings, member), .help = words, \
+        .reloadable = true                                                             \
+    }
 
 static const struct setting server_rows[] = {
     {.key = "address",
      .type = SETTING_ADDRESS,
      IN(struct settings, server.address),
      .help = "Where ACME clients connect (HTTPS)."},
-    FILE_OF("chain", server.chain,
-            "PEM file with the server's certificate chain. Read again on SIGHUP and when it is "
-            "renewed."),
-    FILE_OF("key", server.key, "PEM file with its private key."),
+    RELOADED_FILE_OF(
+        "chain", server.chain,
+        "PEM file with the server's certificate chain. Read again on SIGHUP and when it is "
+        "renewed."),
+    RELOADED_FILE_OF("key", server.key, "PEM file with its private key."),
     {.key = "proxy_peers",
      .type = SETTING_LIST,
      IN(struct settings, server.proxy_peers),
@@ -314,7 +324,14 @@ static const struct setting cluster_rows[] = {
     {.key = "address",
      .type = SETTING_ADDRESS,
      IN(struct settings, cluster.address),
-     .help = "Where other front ends reach this one (gRPC, mutual TLS)."},
+     .help =
+         "Where this front end listens for the others (gRPC, mutual TLS). A unix socket will do "
+         "for one host."},
+    {.key = "advertise",
+     .type = SETTING_ADDRESS,
+     IN(struct settings, cluster.advertise),
+     .optional = true,
+     .help = "Where the others reach it, when that is not `address` (which may be 0.0.0.0)."},
     {.key = "tls",
      .type = SETTING_GROUP,
      .rows = cluster_tls_rows,
@@ -366,6 +383,7 @@ const struct setting settings_table[] = {
     {.key = "jobs", .type = SETTING_GROUP, .rows = jobs_rows, .help = "Work in the background."},
     {.key = "tenants",
      .type = SETTING_MAP,
+     .reloadable = true,
      IN(struct settings, tenants),
      .rows = tenant_rows,
      .element_size = sizeof(struct tenant_settings),
@@ -408,7 +426,8 @@ static bool refuse(char error[CONFIG_ERROR_MAX], const char *key, const char *te
 static bool tenant_name_ok(const char *name)
 {
     size_t n = strlen(name);
-    return n > 0 && n <= 63 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
+    return n > 0 && n <= TENANT_NAME_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
 }
 
 bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
@@ -424,6 +443,10 @@ bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
                 "a tenant's name is part of URLs; expected 1 to 63 of a-z, 0-9, '-' and '_'");
         bool https = t->base_url == NULL || (strncmp(t->base_url, "https://", 8) == 0 &&
                                              strchr(t->base_url + 8, '/') == NULL);
+        if (t->base_url == NULL && t->hosts.count == 0)
+            return refuse(error, "tenants.hosts",
+                          "missing; expected the hosts that clients use, such as "
+                          "[\"acme.corp:14000\"], or `base_url`");
         if (!https)
             return refuse(error, "tenants.base_url",
                           "expected https://host or https://host:port without a path");

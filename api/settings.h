@@ -4,6 +4,8 @@
 #include "cluster/core/address.h"
 #include "cluster/core/config.h"
 
+enum { TENANT_NAME_MAX = 63 };
+
 struct tls_files_settings {
     const char *chain, *key, *trust; // PEM files
 };
@@ -55,7 +57,8 @@ struct settings {
         int64_t sign_ms;
     } signer;
     struct {
-        struct config_address address; // where other front ends reach this one
+        struct config_address address;   // where this one listens for the others
+        struct config_address advertise; // where the others reach it; absent: `address`
         struct tls_files_settings tls;
         const char *secret; // file with the cluster secret
         int64_t heartbeat_ms, dead_ms;

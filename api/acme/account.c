@@ -1,8 +1,6 @@
 // account: newAccount and account reads (RFC 8555 sections 7.1.2 and 7.3).
 #include "api/acme/handlers.h"
 #include "api/events.h"
-#include "proto/text/json.h"
-#include "store/err.h"
 
 enum { CONTACTS_MAX = 10, CONTACT_LEN_MAX = 320 };
 
@@ -13,10 +11,8 @@ static const char *status_text(enum account_status s)
 
 static void account_respond(struct request *r, unsigned status, const struct account_row *row)
 {
-    struct buf b;
     struct json_out o;
-    buf_init(&b, 32768);
-    json_out_begin(&o, &b);
+    json_out_begin(&o, edge_scratch(r->edge));
     json_object_begin(&o);
     json_key(&o, "status");
     json_put_str(&o, status_text(row->status));
@@ -27,11 +23,7 @@ static void account_respond(struct request *r, unsigned status, const struct acc
         json_put_bool(&o, true);
     }
     json_object_end(&o);
-    if (failed(json_out_end(&o)))
-        request_fail(r, PROBLEM_SERVER_INTERNAL, "the account could not be written");
-    else
-        request_respond_json(r, status, buf_slice(&b));
-    buf_fini(&b);
+    request_respond_json(r, status, &o);
 }
 
 static void location_set(struct request *r, const struct id *id)
@@ -48,7 +40,7 @@ static bool contact_check(struct request *r, struct slice c, struct slice *out)
     if (!slice_starts(c, SLICE_LIT("mailto:"))) {
         request_fail(r, PROBLEM_UNSUPPORTED_CONTACT,
                      "contact \"%.100s\" is not a mailto URL; this server takes no others",
-                     arena_printf(request_arena(r), "%" SLICE_FMT, SLICE_ARG(c)));
+                     request_text(r, c));
         return false;
     }
     struct slice address = slice_sub(c, 7, c.n);
@@ -69,39 +61,38 @@ static bool contact_check(struct request *r, struct slice c, struct slice *out)
     return true;
 }
 
+static bool contact_put(struct request *r, struct json_out *o, struct json value)
+{
+    struct slice c;
+    if (failed(json_string(value, &c))) {
+        request_fail(r, PROBLEM_INVALID_CONTACT, "a contact is not a string");
+        return false;
+    }
+    if (!contact_check(r, c, &c)) return false;
+    json_put_string(o, c);
+    return true;
+}
+
 // contacts_take writes the contacts as JSON text into the arena. False: answered.
 static bool contacts_take(struct request *r, struct slice *out)
 {
     struct json list = json_get(r->payload, "contact");
-    struct buf b;
     struct json_out o;
     if (json_present(list) && (!json_is_array(list) || json_size(list) > CONTACTS_MAX)) {
         request_fail(r, PROBLEM_INVALID_CONTACT, "\"contact\" is not a list of at most %d URLs",
                      CONTACTS_MAX);
         return false;
     }
-    buf_init(&b, 8192);
-    json_out_begin(&o, &b);
+    struct buf *b = edge_scratch(r->edge);
+    json_out_begin(&o, b);
     json_array_begin(&o);
-    bool ok = true;
-    for (size_t i = 0; ok && i < json_size(list); i++) {
-        struct slice c;
-        if (failed(json_string(json_at(list, i), &c))) {
-            request_fail(r, PROBLEM_INVALID_CONTACT, "a contact is not a string");
-            ok = false;
-        } else if ((ok = contact_check(r, c, &c))) {
-            json_put_string(&o, c);
-        }
-    }
-    if (ok) {
-        json_array_end(&o);
-        if (failed(json_out_end(&o)) || failed(arena_dup(out, request_arena(r), buf_slice(&b)))) {
-            request_fail(r, PROBLEM_INVALID_CONTACT, "the contacts are too long");
-            ok = false;
-        }
-    }
-    buf_fini(&b);
-    return ok;
+    for (size_t i = 0; i < json_size(list); i++)
+        if (!contact_put(r, &o, json_at(list, i))) return false;
+    json_array_end(&o);
+    struct err e = json_out_end(&o);
+    if (!failed(e)) e = arena_dup(out, request_arena(r), buf_slice(b));
+    if (failed(e)) request_fail_err(r, e);
+    return !failed(e);
 }
 
 struct account_create {
@@ -116,7 +107,7 @@ static void on_created(struct store_cmd *cmd, struct err err)
     struct request *r = c->r;
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err)) {
-        request_fail_store(r, err);
+        request_fail_err(r, err);
         return;
     }
     if (c->create.out.status != ACCOUNT_VALID) {
@@ -124,40 +115,41 @@ static void on_created(struct store_cmd *cmd, struct err err)
                      status_text(c->create.out.status));
         return;
     }
-    (void)edge_account_keep(r->edge, r->tenant, &c->create.out);
-    if (c->create.created)
-        metric_add(shard_metrics(r->edge->shard), shard_index(r->edge->shard), &METRIC_ACCOUNTS, 1);
+    (void)edge_account_keep(r->edge, &c->create.out);
+    if (c->create.created) edge_count(r->edge, &METRIC_ACCOUNTS);
     location_set(r, &c->create.out.id);
     account_respond(r, c->create.created ? 201 : 200, &c->create.out);
 }
 
+// terms_agreed reads termsOfServiceAgreed; false: answered.
+static bool terms_take(struct request *r, bool *agreed)
+{
+    struct json j = json_get(r->payload, "termsOfServiceAgreed");
+    const char *terms = r->tenant->settings->terms_of_service;
+    *agreed = false;
+    if (json_present(j) && failed(json_bool(j, agreed))) {
+        request_fail(r, PROBLEM_MALFORMED, "\"termsOfServiceAgreed\" is not true or false");
+        return false;
+    }
+    if (terms == NULL || *agreed) return true;
+    request_fail(r, PROBLEM_USER_ACTION_REQUIRED, "agree to the terms of service at %s", terms);
+    return false;
+}
+
 static void account_create(struct request *r)
 {
-    bool agreed = false;
-    struct account_create *c = ARENA_NEW(request_arena(r), struct account_create);
-    (void)!failed(json_bool(json_get(r->payload, "termsOfServiceAgreed"), &agreed));
-    if (c == NULL) {
-        request_fail_store(r, ERR(STORE_BUSY));
-        return;
-    }
-    if (r->tenant->settings->terms_of_service != NULL && !agreed) {
-        request_fail(r, PROBLEM_USER_ACTION_REQUIRED, "agree to the terms of service at %s",
-                     r->tenant->settings->terms_of_service);
-        return;
-    }
+    struct account_create *c = REQUEST_NEW(r, struct account_create);
+    if (c == NULL) return;
     struct account_row *row = &c->create.row;
-    uint8_t random[10];
     c->r = r;
     c->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
-    shard_random(r->edge->shard, random, sizeof random);
-    row->id = id_make((uint64_t)edge_db_now_us(r->edge) / 1000,
-                      (unsigned)r->edge->front->settings->region, random);
+    row->id = edge_id(r->edge);
     row->tenant = slice_str(r->tenant->settings->name);
     row->status = ACCOUNT_VALID;
     row->spki = slice_of(r->key.spki, r->key.spki_len);
     memcpy(row->thumbprint, r->key.thumbprint, sizeof row->thumbprint);
-    row->terms_agreed = agreed;
-    if (contacts_take(r, &row->contact)) store_account_create(r->edge->store, &c->create);
+    if (terms_take(r, &row->terms_agreed) && contacts_take(r, &row->contact))
+        store_account_create(r->edge->store, &c->create);
 }
 
 // ---- reads
@@ -174,7 +166,7 @@ static void on_found(struct store_cmd *cmd, struct err err)
     struct request *r = a->r;
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err)) {
-        request_fail_store(r, err);
+        request_fail_err(r, err);
     } else if (!a->get.found) {
         request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST, "this key has no account here");
     } else if (a->get.out.status != ACCOUNT_VALID) {
@@ -188,20 +180,14 @@ static void on_found(struct store_cmd *cmd, struct err err)
 
 static void account_find(struct request *r)
 {
-    struct account_read *a = ARENA_NEW(request_arena(r), struct account_read);
-    if (a == NULL) {
-        request_fail_store(r, ERR(STORE_BUSY));
-        return;
-    }
-    bool by_id = r->account_id != NULL;
+    struct account_read *a = REQUEST_NEW(r, struct account_read);
+    if (a == NULL) return;
     *a = (struct account_read){.get = {.cmd = {.done = on_found, .arena = request_arena(r)},
-                                       .by_id = by_id,
+                                       .by_id = r->has_account,
+                                       .id = r->account,
                                        .tenant = slice_str(r->tenant->settings->name)},
                                .r = r};
-    if (by_id)
-        a->get.id = r->account;
-    else
-        memcpy(a->get.thumbprint, r->key.thumbprint, sizeof a->get.thumbprint);
+    memcpy(a->get.thumbprint, r->key.thumbprint, sizeof a->get.thumbprint);
     store_account_get(r->edge->store, &a->get);
 }
 
@@ -230,7 +216,8 @@ void account_post(struct request *r)
     if (!id_eq(&id, &r->account))
         request_fail(r, PROBLEM_UNAUTHORIZED, "this is another account's URL");
     else if (json_size(r->payload) > 0)
-        request_fail_status(r, PROBLEM_MALFORMED, 501, "this server does not change accounts");
+        request_fail_status(r, PROBLEM_MALFORMED, 501,
+                            "this server does not change accounts: send an empty payload");
     else
         account_find(r);
 }

@@ -6,14 +6,11 @@
 #include "api/events.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
-#include "proto/text/json.h"
-#include "store/err.h"
 
 #include <stdlib.h>
 
 enum {
     RETRY_AFTER_S = 1,
-    DOCUMENT_MAX = 32768,
     TOKEN_TEXT_LEN = 43,
     THUMBPRINT_TEXT_LEN = 43,
     RUNNING_ARENA_MAX = 65536,
@@ -27,8 +24,9 @@ struct running_validation {
     struct id authz;
     struct validate_request request;
     struct store_authz_decide decide;
-    struct timer again; // the store was away: the decision is not lost
-    char name[DNS_NAME_LEN_MAX + 1], token[TOKEN_TEXT_LEN + 1], thumbprint[THUMBPRINT_TEXT_LEN + 1];
+    struct timer again;              // the store was away: the decision is not lost
+    uint8_t value[DNS_NAME_LEN_MAX]; // of the identifier
+    char token[TOKEN_TEXT_LEN + 1], thumbprint[THUMBPRINT_TEXT_LEN + 1];
     struct arena arena;
     uint64_t started_ns;
 };
@@ -46,14 +44,14 @@ static const char *authz_status_text(const struct authz_row *z, int64_t now_us)
 
 static bool is_running(struct request *r, const struct authz_row *z)
 {
-    return map_get(&r->edge->validations, z->id.b) != NULL;
+    return z->status == AUTHZ_PENDING && map_get(&r->edge->validations, z->id.b) != NULL;
 }
 
 static const char *challenge_status_text(struct request *r, const struct authz_row *z)
 {
     if (z->status == AUTHZ_VALID && z->decided_by == CHALLENGE_HTTP_01) return "valid";
     if (z->status == AUTHZ_INVALID && z->decided_by == CHALLENGE_HTTP_01) return "invalid";
-    return z->status == AUTHZ_PENDING && is_running(r, z) ? "processing" : "pending";
+    return is_running(r, z) ? "processing" : "pending";
 }
 
 static const char *challenge_url(struct request *r, const struct authz_row *z)
@@ -88,53 +86,62 @@ static void challenge_put(struct request *r, struct json_out *o, const struct au
     json_object_end(o);
 }
 
-static void document_respond(struct request *r, const struct authz_row *z, bool challenge)
+static void authz_put(struct request *r, struct json_out *o, const struct authz_row *z)
 {
-    char time[TIME_TEXT_LEN + 1], id[ID_TEXT_LEN + 1];
-    struct buf b;
+    char time[TIME_TEXT_LEN + 1];
+    json_object_begin(o);
+    json_key(o, "identifier");
+    request_put_identifier(r, o, &z->identifier);
+    json_key(o, "status");
+    json_put_str(o, authz_status_text(z, edge_db_now_us(r->edge)));
+    request_time(time, z->expires_at_us / 1000000);
+    json_key(o, "expires");
+    json_put_str(o, time);
+    json_key(o, "challenges");
+    json_array_begin(o);
+    challenge_put(r, o, z);
+    json_array_end(o);
+    json_object_end(o);
+}
+
+static void authz_respond(struct request *r, const struct authz_row *z)
+{
     struct json_out o;
-    buf_init(&b, DOCUMENT_MAX);
-    json_out_begin(&o, &b);
-    if (challenge) {
-        challenge_put(r, &o, z);
-        id_text(id, &z->id);
-        r->link_up = request_url(r, "authz/%s", id);
-    } else {
-        json_object_begin(&o);
-        json_key(&o, "identifier");
-        json_object_begin(&o);
-        json_key(&o, "type");
-        json_put_str(&o, "dns");
-        json_key(&o, "value");
-        json_put_string(&o, z->identifier.value);
-        json_object_end(&o);
-        json_key(&o, "status");
-        json_put_str(&o, authz_status_text(z, edge_db_now_us(r->edge)));
-        request_time(time, z->expires_at_us / 1000000);
-        json_key(&o, "expires");
-        json_put_str(&o, time);
-        json_key(&o, "challenges");
-        json_array_begin(&o);
-        challenge_put(r, &o, z);
-        json_array_end(&o);
-        json_object_end(&o);
-    }
-    if (z->status == AUTHZ_PENDING && is_running(r, z)) r->retry_after = RETRY_AFTER_S;
-    if (failed(json_out_end(&o)))
-        request_fail(r, PROBLEM_SERVER_INTERNAL, "the authorization could not be written");
-    else
-        request_respond_json(r, 200, buf_slice(&b));
-    buf_fini(&b);
+    json_out_begin(&o, edge_scratch(r->edge));
+    authz_put(r, &o, z);
+    if (is_running(r, z)) r->retry_after = RETRY_AFTER_S;
+    request_respond_json(r, 200, &o);
+}
+
+static void challenge_respond(struct request *r, const struct authz_row *z)
+{
+    char id[ID_TEXT_LEN + 1];
+    struct json_out o;
+    json_out_begin(&o, edge_scratch(r->edge));
+    challenge_put(r, &o, z);
+    id_text(id, &z->id);
+    r->link_up = request_url(r, "authz/%s", id);
+    if (is_running(r, z)) r->retry_after = RETRY_AFTER_S;
+    request_respond_json(r, 200, &o);
 }
 
 // ---- decisions
 
 static void running_free(struct running_validation *v)
 {
-    map_remove(&v->edge->validations, v->authz.b);
+    struct edge *e = v->edge;
+    map_remove(&e->validations, v->authz.b);
     timer_cancel(&v->again);
     arena_fini(&v->arena);
     free(v);
+    edge_quiet_check(e);
+}
+
+void validations_drop(struct edge *e)
+{
+    size_t at = 0;
+    for (struct running_validation *v; (v = map_next(&e->validations, &at)) != NULL; at = 0)
+        running_free(v);
 }
 
 static void on_decided(struct store_cmd *cmd, struct err err)
@@ -142,14 +149,15 @@ static void on_decided(struct store_cmd *cmd, struct err err)
     struct running_validation *v = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_decide, cmd),
                                               struct running_validation, decide);
     struct edge *e = v->edge;
-    if (failed(err) && err_class(err) == ERR_CLASS_BUSY && !e->draining) {
-        timer_set(e->shard, &v->again, DECIDE_RETRY_MS); // proof of control is not thrown away
-                                                         // because the store is away for a moment
+    if (err_class(err) == ERR_CLASS_BUSY && !e->draining) {
+        // Proof of control is not thrown away because the store is away for a moment.
+        timer_set(e->shard, &v->again, DECIDE_RETRY_MS);
         return;
     }
-    if (!failed(err))
-        metric_add(shard_metrics(e->shard), shard_index(e->shard),
-                   v->decide.valid ? &METRIC_VALIDATIONS_VALID : &METRIC_VALIDATIONS_INVALID, 1);
+    if (failed(err))
+        LOG(shard_log(e->shard), &EVENT_DECISION_LOST, NULL, LOG_ERR("error", err));
+    else if (v->decide.decided)
+        edge_count(e, v->decide.valid ? &METRIC_VALIDATIONS_VALID : &METRIC_VALIDATIONS_INVALID);
     running_free(v);
 }
 
@@ -179,13 +187,11 @@ static enum problem problem_of(enum validate_problem p)
 
 static struct slice error_text(struct running_validation *v, const struct validate_result *result)
 {
-    struct buf b;
+    struct buf *b = edge_scratch(v->edge);
     struct slice out = SLICE_LIT("{}");
     enum problem p = problem_of(result->problem);
-    buf_init(&b, 4096);
-    if (!failed(problem_write(&b, p, problem_status(p), result->detail, NULL)))
-        (void)!failed(arena_dup(&out, &v->arena, buf_slice(&b)));
-    buf_fini(&b);
+    if (!failed(problem_write(b, p, problem_status(p), result->detail, NULL)))
+        (void)!failed(arena_dup(&out, &v->arena, buf_slice(b)));
     return out;
 }
 
@@ -198,17 +204,18 @@ static void on_validated(struct validate_request *request, const struct validate
     v->decide.valid = result->problem == VALIDATE_OK;
     if (!v->decide.valid) {
         v->decide.error = error_text(v, result);
-        LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail, LOG_STR("name", v->name),
-            LOG_INT("tries", result->tries));
+        LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail,
+            LOG_INT("tries", result->tries), LOG_INT("took_ms", result->took_us / 1000));
     }
     store_authz_decide(e->store, &v->decide);
 }
 
-static struct err validation_begin(struct request *r, const struct authz_row *z)
+static struct running_validation *running_new(struct request *r, const struct authz_row *z)
 {
     struct edge *e = r->edge;
     struct running_validation *v = calloc(1, sizeof *v);
-    if (v == NULL) return ERR(VALIDATE_BUSY);
+    if (v == NULL) return NULL;
+    CHECK(z->identifier.value.n <= sizeof v->value);
     v->edge = e;
     v->authz = z->id;
     v->started_ns = shard_now_ns(e->shard);
@@ -216,14 +223,14 @@ static struct err validation_begin(struct request *r, const struct authz_row *z)
     arena_init(&v->arena, RUNNING_ARENA_MAX);
     base64url_encode(v->token, slice_of(z->token, sizeof z->token));
     base64url_encode(v->thumbprint, slice_of(r->key.thumbprint, sizeof r->key.thumbprint));
-    memcpy(v->name, z->identifier.value.p,
-           z->identifier.value.n < DNS_NAME_LEN_MAX ? z->identifier.value.n : DNS_NAME_LEN_MAX);
-    v->request = (struct validate_request){.method = CHALLENGE_HTTP_01,
-                                           .identifier = {IDENTIFIER_DNS, slice_str(v->name)},
-                                           .token = slice_str(v->token),
-                                           .thumbprint = slice_str(v->thumbprint),
-                                           .policy = &r->tenant->policy,
-                                           .done = on_validated};
+    memcpy(v->value, z->identifier.value.p, z->identifier.value.n);
+    v->request = (struct validate_request){
+        .method = CHALLENGE_HTTP_01,
+        .identifier = {z->identifier.type, slice_of(v->value, z->identifier.value.n)},
+        .token = slice_str(v->token),
+        .thumbprint = slice_str(v->thumbprint),
+        .policy = &r->tenant->policy,
+        .done = on_validated};
     v->decide = (struct store_authz_decide){
         .cmd = {.done = on_decided, .arena = &v->arena},
         .id = z->id,
@@ -231,6 +238,14 @@ static struct err validation_begin(struct request *r, const struct authz_row *z)
         .by = CHALLENGE_HTTP_01,
         .valid_until_us = edge_db_now_us(e) + r->tenant->settings->authz_valid_ms * 1000};
     shard_random(e->shard, &v->decide.tag, sizeof v->decide.tag);
+    return v;
+}
+
+static struct err validation_begin(struct request *r, const struct authz_row *z)
+{
+    struct edge *e = r->edge;
+    struct running_validation *v = running_new(r, z);
+    if (v == NULL) return ERR(VALIDATE_BUSY);
     struct err err = map_put(&e->validations, v->authz.b, v);
     if (!failed(err)) err = validate_start(e->validator, &v->request);
     if (failed(err)) running_free(v);
@@ -242,19 +257,19 @@ static struct err validation_begin(struct request *r, const struct authz_row *z)
 struct authz_load {
     struct store_authz_get get;
     struct request *r;
+    const char *what;
+    void (*next)(struct request *r, const struct authz_row *z);
 };
 
 static void challenge_begin(struct request *r, const struct authz_row *z)
 {
     bool open = z->status == AUTHZ_PENDING && z->expires_at_us > edge_db_now_us(r->edge);
-    struct err e = open && !is_running(r, z) ? validation_begin(r, z)
-                                             : OK; // a second POST changes nothing
-    if (failed(e)) {
-        r->retry_after = RETRY_AFTER_S;
-        request_fail_status(r, PROBLEM_SERVER_INTERNAL, 503, "%s; try again", err_text(e));
-        return;
-    }
-    document_respond(r, z, true);
+    // A second POST changes nothing.
+    struct err e = open && !is_running(r, z) ? validation_begin(r, z) : OK;
+    if (failed(e))
+        request_fail_err(r, e);
+    else
+        challenge_respond(r, z);
 }
 
 static void on_loaded(struct store_cmd *cmd, struct err err)
@@ -264,31 +279,27 @@ static void on_loaded(struct store_cmd *cmd, struct err err)
     struct request *r = l->r;
     const struct authz_row *z = &l->get.out;
     request_stage(r, &METRIC_STAGE_STORE);
-    // An empty payload reads the challenge; an object, empty or not, asks to validate it.
-    bool respond = r->route->handle == challenge_post && json_present(r->payload);
     if (failed(err))
-        request_fail_store(r, err);
-    else if (!l->get.found || !slice_eq_str(z->tenant, r->tenant->settings->name))
-        request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "there is no such authorization");
-    else if (!id_eq(&z->account, &r->account))
-        request_fail(r, PROBLEM_UNAUTHORIZED, "this authorization belongs to another account");
-    else if (respond)
-        challenge_begin(r, z);
+        request_fail_err(r, err);
+    else if (!l->get.found || !id_eq(&z->account, &r->account) ||
+             !slice_eq_str(z->tenant, r->tenant->settings->name))
+        request_fail_absent(r, l->what);
     else
-        document_respond(r, z, r->route->handle == challenge_post);
+        l->next(r, z);
 }
 
-static void authz_load(struct request *r)
+static void authz_load(struct request *r, const char *what,
+                       void (*next)(struct request *r, const struct authz_row *z))
 {
     struct id id;
     if (!request_object(r, &id)) return;
-    struct authz_load *l = ARENA_NEW(request_arena(r), struct authz_load);
-    if (l == NULL) {
-        request_fail_store(r, ERR(STORE_BUSY));
-        return;
-    }
+    struct authz_load *l = REQUEST_NEW(r, struct authz_load);
+    if (l == NULL) return;
     *l = (struct authz_load){
-        .get = {.cmd = {.done = on_loaded, .arena = request_arena(r)}, .id = id}, .r = r};
+        .get = {.cmd = {.done = on_loaded, .arena = request_arena(r)}, .id = id},
+        .r = r,
+        .what = what,
+        .next = next};
     store_authz_get(r->edge->store, &l->get);
 }
 
@@ -298,7 +309,12 @@ void authz_read(struct request *r)
         request_fail(r, PROBLEM_MALFORMED,
                      "reading an authorization takes an empty payload (POST-as-GET)");
     else
-        authz_load(r);
+        authz_load(r, "authorization", authz_respond);
 }
 
-void challenge_post(struct request *r) { authz_load(r); }
+// challenge_post: an empty payload reads the challenge; an object, empty or not, asks for it to be
+// validated (RFC 8555 section 7.5.1; what is inside is ignored).
+void challenge_post(struct request *r)
+{
+    authz_load(r, "challenge", json_present(r->payload) ? challenge_begin : challenge_respond);
+}

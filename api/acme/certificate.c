@@ -4,9 +4,8 @@
 #include "proto/der/pem.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
-#include "store/err.h"
 
-enum { CHAIN_MAX = 65536 };
+enum { RETRY_AFTER_S = 2 };
 
 struct certificate_load {
     struct store_certificate_get get;
@@ -25,21 +24,20 @@ static struct err chain_write(struct buf *out, const struct signer_issuer *issue
 
 static void chain_respond(struct request *r, const struct store_certificate_get *c)
 {
-    const struct signer_issuer *issuer = signer_client_issuer(r->edge->signer, c->issuer);
-    struct buf b;
+    const struct catalog_issuer *issuer = catalog_issuer(&r->edge->catalog, c->issuer);
+    struct buf *b = edge_scratch(r->edge);
     if (issuer == NULL) {
-        r->retry_after = 2;
+        r->retry_after = RETRY_AFTER_S;
         request_fail_status(r, PROBLEM_SERVER_INTERNAL, 503,
-                            "the issuer's chain is not known here just now; try again (%s)",
+                            "the issuer's chain is not known here yet; try again (%s)",
                             signer_client_state_text(r->edge->signer));
         return;
     }
-    buf_init(&b, CHAIN_MAX);
-    if (failed(chain_write(&b, issuer, c->der)))
-        request_fail(r, PROBLEM_SERVER_INTERNAL, "the chain could not be written");
+    struct err e = chain_write(b, &issuer->signer, c->der);
+    if (failed(e))
+        request_fail_err(r, e);
     else
-        request_respond_bytes(r, 200, "application/pem-certificate-chain", buf_slice(&b));
-    buf_fini(&b);
+        request_respond(r, 200, "application/pem-certificate-chain", buf_slice(b));
 }
 
 static void on_loaded(struct store_cmd *cmd, struct err err)
@@ -49,24 +47,19 @@ static void on_loaded(struct store_cmd *cmd, struct err err)
     struct request *r = l->r;
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err))
-        request_fail_store(r, err);
-    else if (!l->get.found)
-        request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "there is no such certificate");
-    else if (!id_eq(&l->get.account, &r->account))
-        request_fail(r, PROBLEM_UNAUTHORIZED, "this certificate belongs to another account");
+        request_fail_err(r, err);
+    else if (!l->get.found || !id_eq(&l->get.account, &r->account))
+        request_fail_absent(r, "certificate");
     else
         chain_respond(r, &l->get);
 }
 
 void certificate_read(struct request *r)
 {
-    struct slice serial;
-    struct certificate_load *l = ARENA_NEW(request_arena(r), struct certificate_load);
-    if (l == NULL) {
-        request_fail_store(r, ERR(STORE_BUSY));
-        return;
-    }
-    if (failed(base64url_decode(&serial, request_arena(r), r->segment)) || serial.n != SERIAL_LEN) {
+    uint8_t serial[SERIAL_LEN];
+    size_t len;
+    if (failed(base64url_decode_into(serial, sizeof serial, &len, r->segment)) ||
+        len != SERIAL_LEN) {
         request_fail_status(r, PROBLEM_MALFORMED, 404, "there is nothing at this URL");
         return;
     }
@@ -75,8 +68,10 @@ void certificate_read(struct request *r)
                      "reading a certificate takes an empty payload (POST-as-GET)");
         return;
     }
+    struct certificate_load *l = REQUEST_NEW(r, struct certificate_load);
+    if (l == NULL) return;
     *l = (struct certificate_load){.get = {.cmd = {.done = on_loaded, .arena = request_arena(r)}},
                                    .r = r};
-    memcpy(l->get.serial, serial.p, SERIAL_LEN);
+    memcpy(l->get.serial, serial, SERIAL_LEN);
     store_certificate_get(r->edge->store, &l->get);
 }

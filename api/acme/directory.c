@@ -4,6 +4,8 @@
 
 #include "proto/text/json.h"
 
+enum { MAX_AGE_S = 60 };
+
 static void url_put(struct request *r, struct json_out *o, const char *name, const char *path)
 {
     json_key(o, name);
@@ -19,7 +21,7 @@ static void profiles_put(struct request *r, struct json_out *o)
     json_object_begin(o);
     for (size_t i = 0; i < profiles->count; i++) {
         const char *name = ((const char *const *)profiles->items)[i];
-        const struct signer_profile *p = signer_client_profile(r->edge->signer, slice_str(name));
+        const struct signer_profile *p = catalog_profile(&r->edge->catalog, slice_str(name));
         if (p == NULL) continue;
         json_key(o, name);
         json_put_string(o, p->text);
@@ -53,24 +55,20 @@ static void meta_put(struct request *r, struct json_out *o)
 
 void directory_get(struct request *r)
 {
-    struct buf b;
     struct json_out o;
-    buf_init(&b, 65536);
-    json_out_begin(&o, &b);
+    json_out_begin(&o, edge_scratch(r->edge));
     json_object_begin(&o);
     url_put(r, &o, "newNonce", "new-nonce");
     url_put(r, &o, "newAccount", "new-account");
     url_put(r, &o, "newOrder", "new-order");
     meta_put(r, &o);
     json_object_end(&o);
-    if (failed(json_out_end(&o)))
-        request_fail(r, PROBLEM_SERVER_INTERNAL, "the directory could not be written");
-    else
-        request_respond_json(r, 200, buf_slice(&b));
-    buf_fini(&b);
+    r->max_age = MAX_AGE_S;
+    request_respond_json(r, 200, &o);
 }
 
 void nonce_get(struct request *r)
 {
-    request_respond_bytes(r, r->x->request.method == HTTP_HEAD ? 200 : 204, NULL, SLICE_NONE);
+    r->fresh_nonce = true;
+    request_respond(r, r->x->request.method == HTTP_HEAD ? 200 : 204, NULL, SLICE_NONE);
 }

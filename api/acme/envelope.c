@@ -4,17 +4,13 @@
 // effect (I11).
 #include "api/acme/handlers.h"
 #include "api/events.h"
-#include "api/node_rpc.h"
-#include "cluster/core/reactor.h"
 #include "proto/err.h"
-#include "store/err.h"
 
 // ---- redemption
 
 static void bad_nonce(struct request *r)
 {
-    metric_add(shard_metrics(r->edge->shard), shard_index(r->edge->shard), &METRIC_NONCES_REFUSED,
-               1);
+    edge_count(r->edge, &METRIC_NONCES_REFUSED);
     request_fail(r, PROBLEM_BAD_NONCE,
                  "JWS has an invalid anti-replay nonce: it is unknown, too old or was used before; "
                  "use the one in this answer");
@@ -24,66 +20,29 @@ static bool payload_parse(struct request *r)
 {
     if (r->jws.payload.n == 0) return true; // POST-as-GET
     struct err e = json_parse(&r->payload, request_arena(r), r->jws.payload);
+    if (err_class(e) == ERR_CLASS_BUSY) {
+        request_fail_err(r, e);
+        return false;
+    }
     if (!failed(e) && json_is_object(r->payload)) return true;
     request_fail(r, PROBLEM_MALFORMED, "the payload is not a JSON object: %s",
                  failed(e) ? err_text(e) : "another kind of value");
     return false;
 }
 
-static void redeemed(struct request *r, enum nonce_verdict verdict)
+static void on_redeemed(struct redemption *q, enum nonce_verdict verdict)
 {
+    struct request *r = LIST_OWNER(q, struct request, redemption);
     if (verdict != NONCE_OK)
         bad_nonce(r);
     else if (payload_parse(r))
         r->route->handle(r);
 }
 
-// struct question travels to the core that made a nonce and back.
-struct question {
-    struct message m;
-    struct request *r;
-    struct shard *home;
-    uint64_t counter;
-    enum nonce_verdict verdict;
-};
-
-static void question_back(struct shard *shard, struct message *m)
-{
-    struct question *q = LIST_OWNER(m, struct question, m);
-    (void)shard;
-    redeemed(q->r, q->verdict);
-}
-
-static void question_answer(struct shard *shard, struct message *m)
-{
-    struct question *q = LIST_OWNER(m, struct question, m);
-    q->verdict = nonce_window_redeem(&edge_of(shard)->nonces, q->counter);
-    q->m.run = question_back;
-    shard_post(q->home, &q->m);
-}
-
-static void on_remote(void *ctx, enum nonce_verdict verdict) { redeemed(ctx, verdict); }
-
 static void redeem(struct request *r)
 {
-    struct edge *e = r->edge;
-    const struct nonce *n = &r->nonce;
-    if (n->boot != e->front->boot) {
-        if (!node_rpc_redeem(e->node_rpc, request_arena(r), n, on_remote, r)) bad_nonce(r);
-        return;
-    }
-    if (n->core == e->nonces.core) {
-        redeemed(r, nonce_window_redeem(&e->nonces, n->counter));
-        return;
-    }
-    struct question *q = ARENA_NEW(request_arena(r), struct question);
-    if (q == NULL || n->core >= shard_count(e->shard)) {
-        bad_nonce(r);
-        return;
-    }
-    *q = (struct question){
-        .m = {.run = question_answer}, .r = r, .home = e->shard, .counter = n->counter};
-    shard_post(shard_sibling(e->shard, n->core), &q->m);
+    r->redemption.done = on_redeemed;
+    redeem_start(r->edge, &r->redemption);
 }
 
 // ---- signature: all of a turn together
@@ -92,7 +51,9 @@ static void verify_one(struct request *r)
 {
     struct err e = jws_verify(&r->jws, &r->key);
     request_stage(r, &METRIC_STAGE_VERIFY);
-    if (!failed(e))
+    if (!failed(e) && r->has_account && r->account_status != ACCOUNT_VALID)
+        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is not valid any more");
+    else if (!failed(e))
         redeem(r);
     else if (err_is(e, ERR_BAD_JWS_ALG))
         request_fail(r, PROBLEM_BAD_SIGNATURE_ALGORITHM,
@@ -124,21 +85,22 @@ static void verify_queue(struct request *r)
 
 // ---- account
 
+static void account_unknown(struct request *r)
+{
+    request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST,
+                 "\"kid\" is not the URL of an account of this server");
+}
+
 static void account_use(struct request *r, const struct cached_account *c)
 {
-    if (c->tenant != r->tenant) {
-        request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST,
-                     "the account in \"kid\" belongs to another tenant");
-        return;
-    }
-    if (c->status != ACCOUNT_VALID) {
-        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is %s",
-                     c->status == ACCOUNT_DEACTIVATED ? "deactivated" : "revoked");
+    if (c == NULL || strcmp(c->tenant, r->tenant->settings->name) != 0) {
+        account_unknown(r);
         return;
     }
     r->key = c->key;
     r->account = c->id;
-    r->account_id = &r->account;
+    r->has_account = true;
+    r->account_status = c->status;
     r->key_version = c->key_version;
     verify_queue(r);
 }
@@ -152,22 +114,11 @@ static void on_account(struct store_cmd *cmd, struct err err)
 {
     struct account_read *a = LIST_OWNER(LIST_OWNER(cmd, struct store_account_get, cmd),
                                         struct account_read, get);
-    struct request *r = a->r;
-    request_stage(r, &METRIC_STAGE_STORE);
-    if (failed(err)) {
-        request_fail_store(r, err);
-        return;
-    }
-    const struct tenant *tenant = a->get.found ? edge_tenant(r->edge->front, a->get.out.tenant)
-                                               : NULL;
-    const struct cached_account *c = tenant == NULL
-                                         ? NULL
-                                         : edge_account_keep(r->edge, tenant, &a->get.out);
-    if (c == NULL)
-        request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST,
-                     "there is no account at the URL in \"kid\"");
+    request_stage(a->r, &METRIC_STAGE_STORE);
+    if (failed(err))
+        request_fail_err(a->r, err);
     else
-        account_use(r, c);
+        account_use(a->r, a->get.found ? edge_account_keep(a->r->edge, &a->get.out) : NULL);
 }
 
 // kid_parse takes the account's id out of its URL, which must be of this tenant at this host.
@@ -182,8 +133,7 @@ static void account_find(struct request *r)
 {
     struct id id;
     if (!kid_parse(r, &id)) {
-        request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST,
-                     "\"kid\" is not the URL of an account of this server");
+        account_unknown(r);
         return;
     }
     const struct cached_account *c = edge_account_cached(r->edge, &id);
@@ -191,11 +141,8 @@ static void account_find(struct request *r)
         account_use(r, c);
         return;
     }
-    struct account_read *a = ARENA_NEW(request_arena(r), struct account_read);
-    if (a == NULL) {
-        request_fail_store(r, ERR(STORE_BUSY));
-        return;
-    }
+    struct account_read *a = REQUEST_NEW(r, struct account_read);
+    if (a == NULL) return;
     *a = (struct account_read){
         .get = {.cmd = {.done = on_account, .arena = request_arena(r)}, .by_id = true, .id = id},
         .r = r};
@@ -218,15 +165,28 @@ static bool content_type_ok(const struct request *r)
                         "application/jose+json");
 }
 
+// url_ok compares octet by octet with the URL that we would show for this path: no other spelling
+// of it is the same (RFC 8555 section 6.4, T04).
 static bool url_ok(struct request *r)
 {
-    const struct http_request *q = &r->x->request;
-    const char *t = r->tenant->settings->base_url;
-    const char *want = t != NULL
-                           ? arena_printf(request_arena(r), "%s%" SLICE_FMT, t, SLICE_ARG(q->path))
-                           : arena_printf(request_arena(r), "https://%" SLICE_FMT "%" SLICE_FMT,
-                                          SLICE_ARG(q->authority), SLICE_ARG(q->path));
-    return slice_eq_str(r->jws.url, want);
+    return slice_eq_str(r->jws.url, arena_printf(request_arena(r), "%s%" SLICE_FMT, r->origin,
+                                                 SLICE_ARG(r->x->request.path)));
+}
+
+static void form_refuse(struct request *r, struct err e, const char *note)
+{
+    if (err_class(e) == ERR_CLASS_BUSY)
+        request_fail_err(r, e);
+    else
+        request_fail(r, form_problem(e), "%s", note[0] != 0 ? note : err_text(e));
+}
+
+static bool nonce_fresh(struct request *r)
+{
+    struct edge *e = r->edge;
+    unsigned lifetime_s = (unsigned)(e->front->settings->nonce_ms / 1000);
+    return nonce_read(&r->redemption.nonce, &e->nonce_key, r->jws.nonce, shard_wall_s(e->shard),
+                      lifetime_s);
 }
 
 void envelope_check(struct request *r)
@@ -240,9 +200,8 @@ void envelope_check(struct request *r)
     struct err e = jws_parse(&r->jws, &note, request_arena(r), r->x->request.body, JWS_USE_REQUEST);
     request_stage(r, &METRIC_STAGE_PARSE);
     if (failed(e))
-        request_fail(r, form_problem(e), "%s", note[0] != 0 ? note : err_text(e));
-    else if (!nonce_read(&r->nonce, &r->edge->nonce_key, r->jws.nonce, shard_wall_s(r->edge->shard),
-                         (unsigned)(r->edge->front->settings->nonce_ms / 1000)))
+        form_refuse(r, e, note);
+    else if (!nonce_fresh(r))
         bad_nonce(r);
     else if (!url_ok(r))
         request_fail(

@@ -9,14 +9,19 @@
 #include "proto/der/csr.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
-#include "proto/text/json.h"
-#include "store/err.h"
+
+enum { RETRY_AFTER_S = 2 };
 
 // struct finalize is one request from its CSR to its answer; in the request's arena.
 struct finalize {
     struct request *r;
     struct csr csr;
     struct id order;
+    // e1: the order, and whether the CSR's key is an account's, are read together
+    struct store_order_get get;
+    struct store_account_get other;
+    unsigned reads;
+    struct err read_err;
     struct store_intent_create create;
     struct issuance *issuance;
     struct timer wait;
@@ -81,7 +86,7 @@ static void on_intent(struct store_cmd *cmd, struct err err)
     struct request *r = f->r;
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err)) {
-        request_fail_store(r, err);
+        request_fail_err(r, err);
         return;
     }
     if (f->create.outcome != INTENT_CREATED) {
@@ -96,23 +101,12 @@ static void on_intent(struct store_cmd *cmd, struct err err)
         timer_set(r->edge->shard, &f->wait, (uint64_t)r->edge->front->settings->finalize_wait_ms);
 }
 
-// intent_fill: everything the certificate is a function of. False: answered.
-static bool intent_fill(struct finalize *f, const struct order_row *row)
+// intent_fill: everything the certificate is a function of, once and for all.
+static void intent_fill(struct finalize *f, const struct order_row *row,
+                        const struct signer_profile *p, const struct signer_issuer *issuer)
 {
-    struct request *r = f->r;
-    struct edge *e = r->edge;
+    struct edge *e = f->r->edge;
     struct intent *in = &f->create.intent;
-    const struct signer_profile *p = signer_client_profile(e->signer, row->profile);
-    const struct signer_issuer *issuer = signer_client_issuer(
-        e->signer, (uint16_t)r->tenant->settings->issuer);
-    if (p == NULL || issuer == NULL) {
-        r->retry_after = 2;
-        request_fail_status(r, PROBLEM_SERVER_INTERNAL, 503,
-                            "no signer is in reach for this order's profile just now; the order is "
-                            "unchanged, try again (%s)",
-                            signer_client_state_text(e->signer));
-        return false;
-    }
     int64_t now = edge_db_now_us(e) / 1000000;
     *in = (struct intent){.order = row->id,
                           .tenant = row->tenant,
@@ -120,7 +114,7 @@ static bool intent_fill(struct finalize *f, const struct order_row *row)
                           .owner_node = e->front->node,
                           .owner_boot = e->front->boot,
                           .spki = f->csr.spki,
-                          .names = f->csr.names,
+                          .names = f->csr.names, // the order's: compared before
                           .name_count = f->csr.name_count,
                           .profile = row->profile,
                           .template_version = p->template_version,
@@ -132,8 +126,20 @@ static bool intent_fill(struct finalize *f, const struct order_row *row)
     memcpy(in->profile_hash, p->hash, HASH_LEN);
     memcpy(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN);
     shard_random(e->shard, in->salt, SALT_LEN);
-    return true;
 }
+
+static void intent_create(struct finalize *f, const struct order_row *row)
+{
+    struct request *r = f->r;
+    f->create.cmd = (struct store_cmd){.done = on_intent, .arena = request_arena(r)};
+    f->create.key_version = r->key_version;
+    f->create.authzs = row->authzs;
+    f->create.authz_count = row->authz_count;
+    crash_point("e2-before");
+    store_intent_create(r->edge->store, &f->create);
+}
+
+// ---- e1: the CSR against the order
 
 // key_kind_allowed: the profile's list names "P-256", "RSA-2048" (and larger up to 4096) and so on.
 static bool key_kind_allowed(const struct signer_profile *p, struct public_key_kind kind)
@@ -163,34 +169,101 @@ static bool names_match(struct request *r, const struct csr *csr, struct slice e
     return true;
 }
 
-static void on_order(struct request *r, const struct order_row *row)
+static void order_refused(struct request *r, enum order_status status)
 {
-    struct finalize *f = r->state;
-    enum order_status status = order_status_at(row->status, row->expires_at_us,
-                                               edge_db_now_us(r->edge)),
-                      next;
+    request_fail(r, PROBLEM_ORDER_NOT_READY, "the order is %s; only a ready order can be finalized",
+                 order_status_name(status));
+}
+
+static void signer_unknown(struct request *r)
+{
+    r->retry_after = RETRY_AFTER_S;
+    request_fail_status(r, PROBLEM_SERVER_INTERNAL, 503,
+                        "no signer has been in reach for this order's profile yet; the order is "
+                        "unchanged, try again (%s)",
+                        signer_client_state_text(r->edge->signer));
+}
+
+static void decide(struct finalize *f)
+{
+    struct request *r = f->r;
+    struct edge *e = r->edge;
+    const struct order_row *row = &f->get.out;
+    enum order_status next,
+        status = order_status_at(row->status, row->expires_at_us, edge_db_now_us(e));
     unsigned effects;
-    const struct signer_profile *p = signer_client_profile(r->edge->signer, row->profile);
+    const struct signer_profile *p = catalog_profile(&e->catalog, row->profile);
+    const struct catalog_issuer *issuer = catalog_issuer(&e->catalog,
+                                                         (uint16_t)r->tenant->settings->issuer);
     if (!order_step(&next, &effects, status, ORDER_FINALIZE))
-        request_fail(r, PROBLEM_ORDER_NOT_READY,
-                     "the order is %s; only a ready order can be finalized",
-                     order_status_name(status));
+        order_refused(r, status);
     else if (!names_match(r, &f->csr, row->identifiers))
         request_fail(r, PROBLEM_BAD_CSR, "the names in the request are not exactly the order's");
-    else if (p != NULL && !key_kind_allowed(p, f->csr.kind))
+    else if (f->other.found)
+        request_fail(r, PROBLEM_BAD_CSR, "the request is for the key of an account");
+    else if (p == NULL || issuer == NULL)
+        signer_unknown(r);
+    else if (!key_kind_allowed(p, f->csr.kind))
         request_fail(r, PROBLEM_BAD_CSR, "the profile does not take keys of kind %s",
                      public_key_kind_text(f->csr.kind));
-    else if (intent_fill(f, row)) {
-        f->create.cmd = (struct store_cmd){.done = on_intent, .arena = request_arena(r)};
-        f->create.key_version = r->key_version;
-        f->create.authzs = row->authzs;
-        f->create.authz_count = row->authz_count;
-        crash_point("e2-before");
-        store_intent_create(r->edge->store, &f->create);
+    else {
+        intent_fill(f, row, p, &issuer->signer);
+        intent_create(f, row);
     }
 }
 
-// ---- e1
+static void reads_done(struct finalize *f, struct err err)
+{
+    struct request *r = f->r;
+    const struct order_row *row = &f->get.out;
+    if (failed(err)) f->read_err = err;
+    if (--f->reads > 0) return;
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(f->read_err))
+        request_fail_err(r, f->read_err);
+    else if (!f->get.found || !id_eq(&row->account, &r->account) ||
+             !slice_eq_str(row->tenant, r->tenant->settings->name))
+        request_fail_absent(r, "order");
+    else
+        decide(f);
+}
+
+static void on_order(struct store_cmd *cmd, struct err err)
+{
+    reads_done(LIST_OWNER(LIST_OWNER(cmd, struct store_order_get, cmd), struct finalize, get), err);
+}
+
+static void on_other(struct store_cmd *cmd, struct err err)
+{
+    reads_done(LIST_OWNER(LIST_OWNER(cmd, struct store_account_get, cmd), struct finalize, other),
+               err);
+}
+
+// reads_start: RFC 8555 section 11.1: the key of an account must not be a certificate's. A key that
+// is no account key in form cannot be one.
+static void reads_start(struct finalize *f)
+{
+    struct request *r = f->r;
+    struct jwk key;
+    bool usable = !failed(jwk_from_spki(&key, f->csr.spki));
+    f->reads = usable ? 2 : 1;
+    f->get = (struct store_order_get){.cmd = {.done = on_order, .arena = request_arena(r)},
+                                      .id = f->order};
+    store_order_get(r->edge->store, &f->get);
+    if (!usable) return;
+    f->other = (struct store_account_get){.cmd = {.done = on_other, .arena = request_arena(r)},
+                                          .tenant = slice_str(r->tenant->settings->name)};
+    memcpy(f->other.thumbprint, key.thumbprint, sizeof f->other.thumbprint);
+    store_account_get(r->edge->store, &f->other);
+}
+
+static void csr_refuse(struct request *r, struct err e, const char *text)
+{
+    if (err_class(e) == ERR_CLASS_BUSY)
+        request_fail_err(r, e);
+    else
+        request_fail(r, PROBLEM_BAD_CSR, "%s", text);
+}
 
 static bool csr_take(struct finalize *f)
 {
@@ -207,33 +280,22 @@ static bool csr_take(struct finalize *f)
     }
     struct err e = csr_parse(&f->csr, &note, request_arena(r), der);
     if (failed(e)) {
-        request_fail(r, PROBLEM_BAD_CSR, "%s", note[0] != 0 ? note : err_text(e));
+        csr_refuse(r, e, note[0] != 0 ? note : err_text(e));
         return false;
     }
-    if (failed(csr_verify(&f->csr))) {
-        request_fail(r, PROBLEM_BAD_CSR,
-                     "the request's own signature does not verify: no proof of possession");
-        return false;
-    }
-    // RFC 8555 section 11.1: an account key must not be a certificate's key.
-    if (slice_eq(f->csr.spki, slice_of(r->key.spki, r->key.spki_len))) {
-        request_fail(r, PROBLEM_BAD_CSR, "the request is for the account's own key");
-        return false;
-    }
-    return true;
+    e = csr_verify(&f->csr);
+    if (failed(e))
+        csr_refuse(r, e, "the request's own signature does not verify: no proof of possession");
+    return !failed(e);
 }
 
 void finalize_post(struct request *r)
 {
-    struct finalize *f = ARENA_NEW(request_arena(r), struct finalize);
-    if (f == NULL) {
-        request_fail_store(r, ERR(STORE_BUSY));
-        return;
-    }
+    struct finalize *f = REQUEST_NEW(r, struct finalize);
+    if (f == NULL) return;
     f->r = r;
     f->wait.fire = on_wait_over;
-    r->state = f;
     if (!request_object(r, &f->order) || !csr_take(f)) return;
     crash_point("e1-after");
-    order_load(r, &f->order, on_order);
+    reads_start(f);
 }

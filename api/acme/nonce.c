@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/err.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
 
-enum { BODY_LEN = 18, TAG_LEN = 16, DAY_S = 86400, SKEW_S = 60 };
+enum { BODY_LEN = 18, TAG_LEN = 16, DAY_S = 86400 };
 
 static void derive(uint8_t out[NONCE_KEY_LEN], const uint8_t *key, size_t key_len,
                    const char *label, int64_t number)
@@ -72,24 +73,19 @@ void nonce_write(char out[NONCE_TEXT_LEN + 1], struct nonce_key *k, const struct
 bool nonce_read(struct nonce *out, struct nonce_key *k, struct slice text, int64_t now_s,
                 unsigned lifetime_s)
 {
-    struct arena a;
-    struct slice s;
     uint8_t bytes[NONCE_LEN], want[TAG_LEN];
-    if (text.n != NONCE_TEXT_LEN) return false;
-    arena_init(&a, 256);
-    bool ok = !failed(base64url_decode(&s, &a, text)) && s.n == NONCE_LEN;
-    if (ok) memcpy(bytes, s.p, NONCE_LEN);
-    arena_fini(&a);
-    if (!ok) return false;
+    size_t len;
+    if (text.n != NONCE_TEXT_LEN ||
+        failed(base64url_decode_into(bytes, sizeof bytes, &len, text)) || len != NONCE_LEN)
+        return false;
     struct nonce n = {.boot = get(bytes, 8),
                       .core = bytes[8],
                       .counter = get(bytes + 9, 5),
                       .unix_s = (uint32_t)get(bytes + 14, 4)};
     int64_t day = n.unix_s / DAY_S, today = now_s / DAY_S;
-    if (n.unix_s > now_s + SKEW_S || n.unix_s + (int64_t)lifetime_s < now_s) return false;
-    day_turn(k, day > today
-                    ? day
-                    : today); // a peer whose clock is a minute ahead may be in tomorrow already
+    if (n.unix_s > now_s + NONCE_SKEW_S || n.unix_s + (int64_t)lifetime_s < now_s) return false;
+    // A peer whose clock is a minute ahead may be in tomorrow already.
+    day_turn(k, day > today ? day : today);
     if (day != k->day && day != k->day - 1) return false;
     tag(want, day == k->day ? k->today : k->yesterday, bytes);
     if (CRYPTO_memcmp(want, bytes + BODY_LEN, TAG_LEN) != 0) return false;
@@ -97,10 +93,17 @@ bool nonce_read(struct nonce *out, struct nonce_key *k, struct slice text, int64
     return true;
 }
 
+static struct err window_make(struct nonce_window *w, uint64_t boot, uint8_t core, uint64_t size)
+{
+    uint8_t *bits = calloc((size + 7) / 8 + 1, 1);
+    if (bits == NULL) return ERR(NO_SPACE);
+    *w = (struct nonce_window){.boot = boot, .core = core, .size = size, .bits = bits};
+    return OK;
+}
+
 struct err nonce_window_init(struct nonce_window *w, uint64_t boot, uint8_t core)
 {
-    *w = (struct nonce_window){.boot = boot, .core = core, .bits = calloc(NONCE_WINDOW / 8, 1)};
-    return w->bits == NULL ? ERR(NO_SPACE) : OK;
+    return window_make(w, boot, core, NONCE_WINDOW);
 }
 
 void nonce_window_fini(struct nonce_window *w)
@@ -112,18 +115,38 @@ void nonce_window_fini(struct nonce_window *w)
 uint64_t nonce_window_issue(struct nonce_window *w)
 {
     uint64_t counter = w->next++;
-    size_t bit = counter % NONCE_WINDOW;
-    w->bits[bit / 8] &= (uint8_t) ~(
-        1u << (bit % 8)); // the counter that had this bit has left the window
+    size_t bit = counter % w->size;
+    // The counter that had this bit has left the window.
+    w->bits[bit / 8] &= (uint8_t) ~(1u << (bit % 8));
     return counter;
 }
 
 enum nonce_verdict nonce_window_redeem(struct nonce_window *w, uint64_t counter)
 {
-    if (counter >= w->next || w->next - counter > NONCE_WINDOW) return NONCE_UNKNOWN;
-    size_t bit = counter % NONCE_WINDOW;
+    if (counter >= w->next || w->next - counter > w->size) return NONCE_UNKNOWN;
+    size_t bit = counter % w->size;
     uint8_t mask = (uint8_t)(1u << (bit % 8));
     if (w->bits[bit / 8] & mask) return NONCE_USED;
     w->bits[bit / 8] |= mask;
     return NONCE_OK;
+}
+
+// window_size is how many counters a window covers that has issued `next`. Below NONCE_WINDOW the
+// counters are the bits' places, so a prefix of the bitmap is a bitmap of that size.
+static uint64_t window_size(uint64_t next) { return next < NONCE_WINDOW ? next : NONCE_WINDOW; }
+
+struct slice nonce_window_bits(const struct nonce_window *w)
+{
+    return slice_of(w->bits, (window_size(w->next) + 7) / 8);
+}
+
+struct err nonce_window_adopt(struct nonce_window *w, uint64_t boot, uint8_t core, uint64_t next,
+                              struct slice bits)
+{
+    uint64_t size = window_size(next);
+    if (size == 0 || next >> 40 != 0 || bits.n != (size + 7) / 8) return ERR(BAD_NONCE_WINDOW);
+    TRY(window_make(w, boot, core, size));
+    w->next = next;
+    memcpy(w->bits, bits.p, bits.n);
+    return OK;
 }

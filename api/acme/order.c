@@ -6,10 +6,8 @@
 #include "api/events.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
-#include "proto/text/json.h"
-#include "store/err.h"
 
-enum { RETRY_AFTER_S = 1, DOCUMENT_MAX = 131072 };
+enum { RETRY_AFTER_S = 1, SHOWN_MAX = 100 };
 
 // ---- the document
 
@@ -17,17 +15,11 @@ static void identifiers_put(struct request *r, struct json_out *o, struct slice 
 {
     struct identifier *ids = NULL;
     size_t count = 0;
+    struct err e = identifiers_decode(&ids, &count, request_arena(r), encoded);
+    if (failed(e)) o->err = e;
     json_key(o, "identifiers");
     json_array_begin(o);
-    (void)!failed(identifiers_decode(&ids, &count, request_arena(r), encoded));
-    for (size_t i = 0; i < count; i++) {
-        json_object_begin(o);
-        json_key(o, "type");
-        json_put_str(o, ids[i].type == IDENTIFIER_DNS ? "dns" : "ip");
-        json_key(o, "value");
-        json_put_str(o, identifier_text(request_arena(r), &ids[i]));
-        json_object_end(o);
-    }
+    for (size_t i = 0; !failed(e) && i < count; i++) request_put_identifier(r, o, &ids[i]);
     json_array_end(o);
 }
 
@@ -75,21 +67,15 @@ void order_respond(struct request *r, unsigned http_status, const struct order_r
                    bool location)
 {
     char id[ID_TEXT_LEN + 1];
-    struct buf b;
     struct json_out o;
     enum order_status status = order_status_at(row->status, row->expires_at_us,
                                                edge_db_now_us(r->edge));
     id_text(id, &row->id);
-    buf_init(&b, DOCUMENT_MAX);
-    json_out_begin(&o, &b);
+    json_out_begin(&o, edge_scratch(r->edge));
     order_put(r, &o, row, status);
     if (location) r->location = request_url(r, "order/%s", id);
     if (status == ORDER_PROCESSING) r->retry_after = RETRY_AFTER_S;
-    if (failed(json_out_end(&o)))
-        request_fail(r, PROBLEM_SERVER_INTERNAL, "the order could not be written");
-    else
-        request_respond_json(r, http_status, buf_slice(&b));
-    buf_fini(&b);
+    request_respond_json(r, http_status, &o);
 }
 
 // ---- reads
@@ -102,11 +88,10 @@ static void on_loaded(struct store_cmd *cmd, struct err err)
     const struct order_row *row = &l->get.out;
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err))
-        request_fail_store(r, err);
-    else if (!l->get.found || !slice_eq_str(row->tenant, r->tenant->settings->name))
-        request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "there is no such order");
-    else if (!id_eq(&row->account, &r->account))
-        request_fail(r, PROBLEM_UNAUTHORIZED, "this order belongs to another account");
+        request_fail_err(r, err);
+    else if (!l->get.found || !id_eq(&row->account, &r->account) ||
+             !slice_eq_str(row->tenant, r->tenant->settings->name))
+        request_fail_absent(r, "order"); // T15: another's order looks like none
     else
         l->next(r, row);
 }
@@ -114,11 +99,8 @@ static void on_loaded(struct store_cmd *cmd, struct err err)
 void order_load(struct request *r, const struct id *id,
                 void (*next)(struct request *r, const struct order_row *row))
 {
-    struct order_load *l = ARENA_NEW(request_arena(r), struct order_load);
-    if (l == NULL) {
-        request_fail_store(r, ERR(STORE_BUSY));
-        return;
-    }
+    struct order_load *l = REQUEST_NEW(r, struct order_load);
+    if (l == NULL) return;
     *l = (struct order_load){
         .get = {.cmd = {.done = on_loaded, .arena = request_arena(r)}, .id = *id},
         .r = r,
@@ -155,47 +137,49 @@ static void on_created(struct store_cmd *cmd, struct err err)
     struct request *r = n->r;
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err)) {
-        request_fail_store(r, err);
+        request_fail_err(r, err);
         return;
     }
     if (n->create.outcome != ORDER_CREATED) {
         request_fail(r, PROBLEM_UNAUTHORIZED, "the account is not valid any more");
         return;
     }
-    metric_add(shard_metrics(r->edge->shard), shard_index(r->edge->shard), &METRIC_ORDERS, 1);
+    edge_count(r->edge, &METRIC_ORDERS);
     order_respond(r, 201, &n->create.order, true);
 }
 
-// identifier_take reads element `i`; false: answered.
+static bool identifier_refuse(struct request *r, enum problem p, size_t i, struct slice value,
+                              const char *why)
+{
+    request_fail(r, p, "identifier %zu (%s) %s", i, request_text(r, slice_sub(value, 0, SHOWN_MAX)),
+                 why);
+    return false;
+}
+
+// identifier_take reads element `i` into its canonical form; false: answered.
 static bool identifier_take(struct request *r, struct json list, size_t i, struct identifier *out)
 {
     struct slice type, value;
     struct json one = json_at(list, i);
     if (failed(json_string(json_get(one, "type"), &type)) ||
-        failed(json_string(json_get(one, "value"), &value))) {
-        request_fail(r, PROBLEM_MALFORMED, "identifier %zu has no \"type\" and \"value\"", i);
-        return false;
+        failed(json_string(json_get(one, "value"), &value)))
+        return identifier_refuse(r, PROBLEM_MALFORMED, i, SLICE_NONE,
+                                 "has no \"type\" and \"value\"");
+    if (slice_eq_str(type, "ip")) {
+        out->type = IDENTIFIER_IP;
+        return !failed(ip_address_parse(&out->value, request_arena(r), value)) ||
+               identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value, "is not an IP address");
     }
-    const char *shown = arena_printf(request_arena(r), "%.*s", value.n > 100 ? 100 : (int)value.n,
-                                     (const char *)value.p);
-    if (!slice_eq_str(type, "dns")) {
-        request_fail(
-            r, PROBLEM_UNSUPPORTED_IDENTIFIER,
-            "identifier %zu (%s) is not of type \"dns\", the only one that this server takes", i,
-            shown);
-        return false;
-    }
-    if (value.n > 0 && value.p[0] == '*') {
-        request_fail(r, PROBLEM_REJECTED_IDENTIFIER,
-                     "identifier %zu (%s) is a wildcard; this server cannot validate wildcards", i,
-                     shown);
-        return false;
-    }
+    if (!slice_eq_str(type, "dns"))
+        return identifier_refuse(r, PROBLEM_UNSUPPORTED_IDENTIFIER, i, value,
+                                 "is not of type \"dns\" or \"ip\"");
+    if (value.n > 0 && value.p[0] == '*')
+        return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
+                                 "is a wildcard; this server cannot validate wildcards");
     out->type = IDENTIFIER_DNS;
-    if (!failed(dns_name_canonical(&out->value, request_arena(r), value, false))) return true;
-    request_fail(r, PROBLEM_REJECTED_IDENTIFIER,
-                 "identifier %zu (%s) is not a DNS name that a certificate can carry", i, shown);
-    return false;
+    return !failed(dns_name_canonical(&out->value, request_arena(r), value, false)) ||
+           identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
+                             "is not a DNS name that a certificate can carry");
 }
 
 static size_t duplicates_drop(struct identifier *ids, size_t count)
@@ -218,13 +202,11 @@ static struct identifier *identifiers_take(struct request *r, size_t *out_count)
                      IDENTIFIER_COUNT_MAX);
         return NULL;
     }
-    struct identifier *ids = ARENA_ARRAY(request_arena(r), struct identifier, count);
-    for (size_t i = 0; ids != NULL && i < count; i++)
+    struct identifier *ids = request_new(r, count * sizeof *ids);
+    if (ids == NULL) return NULL;
+    for (size_t i = 0; i < count; i++)
         if (!identifier_take(r, list, i, &ids[i])) return NULL;
-    if (ids == NULL)
-        request_fail_store(r, ERR(STORE_BUSY));
-    else
-        *out_count = duplicates_drop(ids, count);
+    *out_count = duplicates_drop(ids, count);
     return ids;
 }
 
@@ -265,16 +247,12 @@ static bool authzs_make(struct request *r, struct order_new *n, const struct ide
                         size_t count, int64_t now_us)
 {
     struct order_row *o = &n->create.order;
-    const struct tenant_settings *t = r->tenant->settings;
     o->authzs = ARENA_ARRAY(request_arena(r), struct id, count);
     n->create.authzs = ARENA_ARRAY(request_arena(r), struct authz_row, count);
     if (o->authzs == NULL || n->create.authzs == NULL) return false;
     for (size_t i = 0; i < count; i++) {
         struct authz_row *z = &n->create.authzs[i];
-        uint8_t random[10];
-        shard_random(r->edge->shard, random, sizeof random);
-        o->authzs[i] = id_make((uint64_t)now_us / 1000, (unsigned)r->edge->front->settings->region,
-                               random);
+        o->authzs[i] = edge_id(r->edge);
         *z = (struct authz_row){.id = o->authzs[i],
                                 .account = r->account,
                                 .order = o->id,
@@ -282,7 +260,7 @@ static bool authzs_make(struct request *r, struct order_new *n, const struct ide
                                 .identifier = ids[i],
                                 .status = AUTHZ_PENDING,
                                 .challenges = CHALLENGE_HTTP_01,
-                                .expires_at_us = now_us + t->authz_ms * 1000};
+                                .expires_at_us = now_us + r->tenant->settings->authz_ms * 1000};
         shard_random(r->edge->shard, z->token, sizeof z->token);
     }
     o->authz_count = n->create.authz_count = count;
@@ -290,24 +268,29 @@ static bool authzs_make(struct request *r, struct order_new *n, const struct ide
     return true;
 }
 
+static struct err identifiers_store(struct request *r, struct slice *out,
+                                    const struct identifier *ids, size_t count)
+{
+    struct buf *encoded = edge_scratch(r->edge);
+    TRY(identifiers_encode(encoded, ids, count));
+    return arena_dup(out, request_arena(r), buf_slice(encoded));
+}
+
 static bool order_fill(struct request *r, struct order_new *n, const struct identifier *ids,
                        size_t count)
 {
     struct order_row *o = &n->create.order;
     int64_t now_us = edge_db_now_us(r->edge);
-    uint8_t random[10];
-    struct buf encoded;
-    shard_random(r->edge->shard, random, sizeof random);
-    o->id = id_make((uint64_t)now_us / 1000, (unsigned)r->edge->front->settings->region, random);
+    o->id = edge_id(r->edge);
     o->account = r->account;
     o->tenant = slice_str(r->tenant->settings->name);
     o->status = ORDER_PENDING;
     o->expires_at_us = now_us + r->tenant->settings->order_ms * 1000;
-    buf_init(&encoded, 65536);
-    bool ok = !failed(identifiers_encode(&encoded, ids, count)) &&
-              !failed(arena_dup(&o->identifiers, request_arena(r), buf_slice(&encoded)));
-    buf_fini(&encoded);
-    return ok && authzs_make(r, n, ids, count, now_us);
+    if (!failed(identifiers_store(r, &o->identifiers, ids, count)) &&
+        authzs_make(r, n, ids, count, now_us))
+        return true;
+    request_fail_err(r, ERR(NO_SPACE));
+    return false;
 }
 
 void order_new(struct request *r)
@@ -319,12 +302,10 @@ void order_new(struct request *r)
     }
     struct identifier *ids = identifiers_take(r, &count);
     if (ids == NULL || dates_refused(r)) return;
-    struct order_new *n = ARENA_NEW(request_arena(r), struct order_new);
-    if (n == NULL || !order_fill(r, n, ids, count)) {
-        request_fail_store(r, ERR(STORE_BUSY));
+    struct order_new *n = REQUEST_NEW(r, struct order_new);
+    if (n == NULL || !profile_take(r, &n->create.order.profile) || !order_fill(r, n, ids, count))
         return;
-    }
     n->r = r;
     n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
-    if (profile_take(r, &n->create.order.profile)) store_order_create(r->edge->store, &n->create);
+    store_order_create(r->edge->store, &n->create);
 }

@@ -334,12 +334,14 @@ static bool front_config(struct dev *d, unsigned i)
              "signer/acme.key, trust: signer/internal-root.pem}\n  secret: cluster-secret\n  "
              "heartbeat: 500ms\n  dead: 3s\n"
              "tenants:\n"
-             "  default:\n    default: true\n    profiles: [server, client-server, short]\n    "
+             "  default:\n    default: true\n    hosts: [\"localhost:%u\", \"127.0.0.1:%u\", "
+             "\"[::1]:%u\", \"%s:%u\"]\n    profiles: [server, client-server, short]\n    "
              "validation:\n"
              "      http_port: %u\n      overrides:\n        - {suffix: localhost, address: "
              "127.0.0.1}\n        - {suffix: internal.test, address: 127.0.0.1}\n",
              d->host, d->port + i, d->private_port + i, d->pg.conninfo, signer_port(d),
-             cluster_port(d, i), d->http_port);
+             cluster_port(d, i), d->port + i, d->port + i, d->port + i, d->host, d->port + i,
+             d->http_port);
     return file_write(d, name, 0644, text);
 }
 
