@@ -8,7 +8,7 @@
 #include "cluster/err.h"
 #include "proto/err.h"
 
-enum { PLAIN_MAX = 1 << 20, PULL_MAX = 65536 };
+enum { PLAIN_MAX = 1 << 20, PULL_MAX = 65536, LINGER_MS = 1000 };
 
 static void recv_arm(struct conn *c)
 {
@@ -47,6 +47,7 @@ void conn_end(struct conn *c, struct err why, const char *note)
     c->end_why = why;
     snprintf(c->end_note, sizeof c->end_note, "%s", note);
     turn_hook_disarm(&c->flush);
+    timer_cancel(&c->linger);
     // Inside a callback of the session it cannot be freed: leave() goes on.
     if (!c->busy) end_now(c);
 }
@@ -68,7 +69,6 @@ void conn_kick(struct conn *c)
 void conn_close(struct conn *c)
 {
     if (c->phase == CONN_PHASE_ENDED || c->phase == CONN_PHASE_CLOSING) return;
-    if (c->tls != NULL) tls_close(c->tls);
     c->phase = CONN_PHASE_CLOSING;
     conn_kick(c);
 }
@@ -218,11 +218,22 @@ static bool session_pull(struct conn *c)
     return true;
 }
 
+static void linger_over(struct timer *t)
+{
+    struct conn *c = LIST_OWNER(t, struct conn, linger);
+    bool handshake = c->tls != NULL && !tls_established(c->tls);
+    conn_end(c, handshake ? ERR(TLS_HANDSHAKE) : OK, handshake ? tls_failure(c->tls) : "closed");
+}
+
 static void on_flush(struct turn_hook *hook)
 {
     struct conn *c = LIST_OWNER(hook, struct conn, flush);
     c->busy = true;
     bool ok = c->phase == CONN_PHASE_HANDSHAKE || session_pull(c);
+    if (c->phase == CONN_PHASE_CLOSING && c->tls != NULL && !c->notified) {
+        c->notified = true;
+        tls_close(c->tls); // behind the session's last words
+    }
     if (c->phase != CONN_PHASE_ENDED && c->tls != NULL)
         ok = !failed(tls_pull(c->tls, &c->out)) || ok;
     if (!ok && c->phase != CONN_PHASE_ENDED) conn_end(c, ERR(TLS_PROTOCOL), tls_failure(c->tls));
@@ -237,10 +248,15 @@ static void on_flush(struct turn_hook *hook)
             conn_close(c); // close_notify first
             return;
         }
-        bool handshake = c->tls != NULL && !tls_established(c->tls);
-        reactor_shutdown(shard_reactor(c->shard), c->fd);
-        conn_end(c, handshake ? ERR(TLS_HANDSHAKE) : OK,
-                 handshake ? tls_failure(c->tls) : "closed");
+        // What a peer is still sending must be read before the descriptor goes: closing over unread
+        // bytes resets the connection, and the last answer (413) would be lost with it.
+        if (!c->eof && !c->lingering) {
+            c->lingering = true;
+            reactor_shutdown(shard_reactor(c->shard), c->fd);
+            timer_set(c->shard, &c->linger, LINGER_MS);
+        } else if (c->eof) {
+            linger_over(&c->linger);
+        }
         return;
     }
     c->hooks->activity(c);
@@ -256,6 +272,7 @@ void conn_start(struct conn *c, struct shard *shard, const struct conn_hooks *ho
     c->recv_op.done = on_recv;
     c->send_op.done = on_send;
     c->flush = (struct turn_hook){.run = on_flush};
+    c->linger = (struct timer){.fire = linger_over};
     list_init(&c->flush.node);
     buf_init(&c->plain, PLAIN_MAX);
     buf_init(&c->out, out_max + PULL_MAX);

@@ -33,7 +33,8 @@ struct conn {
     struct tls *tls; // NULL: plain
     struct http_session *session;
     struct op recv_op, send_op;
-    bool receiving, sending, eof, busy;
+    bool receiving, sending, eof, busy, lingering, notified;
+    struct timer linger;
     struct buf plain; // decrypted, not taken by the session yet; plaintext on its way out
     struct buf out;   // to be sent
     struct buf wire;  // being sent: not touched meanwhile
