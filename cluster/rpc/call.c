@@ -48,6 +48,7 @@ static void target_connect(struct target *t);
 static void channel_release(struct rpc_channel *c)
 {
     if (!c->freed || c->open_conns > 0) return;
+    turn_hook_disarm(&c->pump); // a call that has just failed armed it
     free(c->targets);
     free(c);
 }

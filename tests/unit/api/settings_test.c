@@ -1,0 +1,108 @@
+// settings: the front end's configuration: what a good file gives, and one defect per case with the
+// sentence that names it.
+#include "api/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster/err.h"
+#include "tests/unit/unit.h"
+
+static struct arena arena;
+
+static const char good[] =
+    "server: {address: '127.0.0.1:14000', chain: s.pem, key: s.key}\n"
+    "private: {address: '127.0.0.1:14100'}\n"
+    "database: {conninfo: 'host=/run/x dbname=certmill'}\n"
+    "signer: {targets: ['127.0.0.1:1'], tls: {chain: a.pem, key: a.key, trust: r.pem}}\n"
+    "cluster: {address: '127.0.0.1:2', tls: {chain: a.pem, key: a.key, trust: r.pem}, secret: c}\n"
+    "tenants:\n"
+    "  default: {default: true, hosts: ['acme.corp:14000'], profiles: [server, short]}\n"
+    "  second: {base_url: 'https://other.corp', profiles: [short], validation: {http_port: "
+    "5002}}\n";
+
+static bool load(struct settings *out, char error[CONFIG_ERROR_MAX], const char *text)
+{
+    arena_reset(&arena);
+    return !failed(config_parse(out, sizeof *out, settings_table, &arena, slice_str(text), "a.yaml",
+                                "/etc/certmill", error)) &&
+           settings_check(out, error);
+}
+
+static void a_good_file_gives_its_values_and_defaults(void **state)
+{
+    (void)state;
+    struct settings s;
+    char error[CONFIG_ERROR_MAX] = "";
+    if (!load(&s, error, good)) fail_msg("%s", error);
+    const struct tenant_settings *t = s.tenants.items;
+    assert_int_equal(s.tenants.count, 2);
+    assert_string_equal(t[0].name, "default");
+    assert_true(t[0].is_default);
+    assert_string_equal(((const char *const *)t[0].profiles.items)[1], "short");
+    assert_null(t[0].base_url);
+    assert_int_equal(t[0].validation.http_port, 80);
+    assert_int_equal(t[0].order_ms, 86400000);
+    assert_string_equal(t[1].base_url, "https://other.corp");
+    assert_int_equal(t[1].validation.http_port, 5002);
+    assert_string_equal(s.server.chain, "/etc/certmill/s.pem");
+    assert_int_equal(s.finalize_wait_ms, 3000);
+    assert_int_equal(s.nonce_ms, 3600000);
+    assert_int_equal(s.jobs.intent_age_ms, 30000);
+    assert_int_equal(s.jobs.give_up_ms, 600000);
+    assert_int_equal(s.jobs.ahead_h, 48);
+    assert_int_equal(s.server.body_max, 65536);
+    assert_int_equal(s.cluster.advertise.len, 0);
+}
+
+// with replaces the first `from` of the good file.
+static const char *with(const char *from, const char *to)
+{
+    static char text[sizeof good + 512];
+    const char *at = strstr(good, from);
+    assert_non_null(at);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+    return text;
+}
+
+static void each_defect_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *sentence;
+    } rows[] = {
+        {"default: true, ", "", "exactly one tenant"},
+        {"base_url: 'https://other.corp'", "hosts: [x], default: true", "exactly one tenant"},
+        {"  default: {", "  Default: {", "a tenant's name is part of URLs"},
+        {"https://other.corp", "http://other.corp", "expected https://host"},
+        {"https://other.corp", "https://other.corp/x", "expected https://host"},
+        {"hosts: ['acme.corp:14000'], ", "", "tenants.hosts"},
+        {", profiles: [server, short]", "", "profiles"},
+        {"[server, short]", "[]", "profiles"},
+        {"http_port: 5002", "http_port: 0", "http_port"},
+        {"http_port: 5002", "http_port: 65536", "http_port"},
+        {"http_port: 5002", "http_ports: 1", "http_ports"},
+        {"conninfo:", "conn:", "conn"},
+        {"'127.0.0.1:14000'", "'127.0.0.1'", "server.address"},
+        {"targets: ['127.0.0.1:1']", "targets: []", "signer.targets"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct settings s;
+        char error[CONFIG_ERROR_MAX] = "";
+        if (load(&s, error, with(rows[i].from, rows[i].to))) fail_msg("row %zu was accepted", i);
+        if (strstr(error, rows[i].sentence) == NULL) fail_msg("row %zu: %s", i, error);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_file_gives_its_values_and_defaults),
+        cmocka_unit_test(each_defect_is_named),
+    };
+    cluster_err_register();
+    arena_init(&arena, 4 << 20);
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    arena_fini(&arena);
+    return failures;
+}
