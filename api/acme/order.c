@@ -165,14 +165,9 @@ static bool identifier_take(struct request *r, struct json list, size_t i, struc
         failed(json_string(json_get(one, "value"), &value)))
         return identifier_refuse(r, PROBLEM_MALFORMED, i, SLICE_NONE,
                                  "has no \"type\" and \"value\"");
-    if (slice_eq_str(type, "ip")) {
-        out->type = IDENTIFIER_IP;
-        return !failed(ip_address_parse(&out->value, request_arena(r), value)) ||
-               identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value, "is not an IP address");
-    }
     if (!slice_eq_str(type, "dns"))
         return identifier_refuse(r, PROBLEM_UNSUPPORTED_IDENTIFIER, i, value,
-                                 "is not of type \"dns\" or \"ip\"");
+                                 "is not of type \"dns\", the only one that this server takes");
     if (value.n > 0 && value.p[0] == '*')
         return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
                                  "is a wildcard; this server cannot validate wildcards");

@@ -96,8 +96,8 @@ def orders(dev, responder):
     check([i["value"] for i in order["identifiers"]] == ["mixed.internal.test", "two.internal.test"] and order["status"] == "pending" and len(order["authorizations"]) == 2, str(order))
     check("certificate" not in order and "error" not in order and order["expires"].endswith("Z"), str(order))
     expect(client.finalize(order, csr_make(["a.test"])), 403, "orderNotReady", "finalize while pending")
-    expect(other.post(order["url"]), 403, "unauthorized", "another's order")
-    expect(other.post(order["authorizations"][0]), 403, "unauthorized", "another's authorization")
+    expect(other.post(order["url"]), 404, "unauthorized", "another's order")
+    expect(other.post(order["authorizations"][0]), 404, "unauthorized", "another's authorization")
     expect(client.post(order["url"], {"a": 1}), 400, "malformed", "order read with payload")
     expect(client.post(order["url"][:-22] + "A" * 22), 404, "unauthorized", "unknown order")
     authz = client.post(order["authorizations"][0]).json()
@@ -132,7 +132,7 @@ def orders(dev, responder):
     chain = client.post(url)
     check(chain.status == 200 and chain.headers["Content-Type"] == "application/pem-certificate-chain" and "Replay-Nonce" in chain.headers, str(chain.headers))
     check(not any('rel="up"' in v for v in chain.headers.get_all("Link")), "rel=up on a certificate")
-    expect(other.post(url), 403, "unauthorized", "another's certificate")
+    expect(other.post(url), 404, "unauthorized", "another's certificate")
 
 
 def resources(dev):
