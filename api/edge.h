@@ -94,6 +94,7 @@ struct edge {
 
     struct timer tick;
     bool draining, server_drained, quiet_told;
+    bool stopping; // its parts are being taken away: nothing new may be asked of them
     void (*quiet)(struct edge *e); // runs once, when a draining core has nothing under way any more
 };
 
@@ -133,5 +134,5 @@ RESULT tenants_make(struct front *front, struct arena *a, const struct settings 
 // edge_db_now_us is the database's clock as this core knows it.
 static inline int64_t edge_db_now_us(const struct edge *e)
 {
-    return shard_wall_us(e->shard) + store_clock_offset_us(e->store);
+    return shard_wall_us(e->shard) + (e->store == NULL ? 0 : store_clock_offset_us(e->store));
 }

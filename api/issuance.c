@@ -7,6 +7,7 @@
 #include "api/events.h"
 #include "api/problem.h"
 #include "cluster/core/seam.h"
+#include "cluster/err.h"
 #include "proto/der/cert.h"
 #include "proto/err.h"
 #include "signer/err.h"
@@ -55,7 +56,7 @@ static void later(struct issuance *i, struct err err, const char *text)
 {
     struct edge *e = i->edge;
     bool ours = age_us(i) < e->front->settings->jobs.intent_age_ms * 1000;
-    if (err_class(err) == ERR_CLASS_BUSY && ours && !e->draining) {
+    if (err_class(err) == ERR_CLASS_BUSY && ours && !e->draining && !e->stopping) {
         timer_set(e->shard, &i->again, RETRY_MS);
         return;
     }
@@ -236,7 +237,7 @@ static struct err sign_start(struct issuance *i)
 static void on_again(struct timer *t)
 {
     struct issuance *i = LIST_OWNER(t, struct issuance, again);
-    struct err e = sign_start(i);
+    struct err e = i->edge->stopping ? ERR(SHUTTING_DOWN) : sign_start(i);
     if (failed(e)) later(i, e, err_text(e));
 }
 

@@ -252,24 +252,27 @@ static struct err core_start(struct shard *shard, void *ctx)
     return acme_start(p, e);
 }
 
-// core_stop takes a core apart: first who asks, then who is asked, so that nothing that is freed is
-// called.
+// core_stop takes a core apart: first who asks, then who is asked. Whoever waits for a part hears
+// of its end when it is freed, or in the turns after that, and then asks nobody any more.
 static void core_stop(struct shard *shard, void *ctx)
 {
     struct program *p = ctx;
     struct core *c = &p->cores[shard_index(shard)];
     struct edge *e = &c->edge;
+    e->stopping = true;
     timer_cancel(&c->housekeeping);
     timer_cancel(&c->deadline);
+    jobs_stop(e->jobs);
     server_free(e->server);
     server_free(e->private_server);
     validator_free(e->validator);
     signer_client_free(e->signer);
+    e->signer = NULL;
     store_free(e->store);
+    e->store = NULL;
     struct node_rpc *peers = e->node_rpc;
     e->node_rpc = NULL;
     node_rpc_free(peers);
-    // Whoever waited for one of these hears of its end now, or in the next turns.
     for (int i = 0; i < LAST_TURNS; i++) shard_turn(shard, 1);
     jobs_free(e->jobs);
     issuances_drop(e);

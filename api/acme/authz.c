@@ -149,7 +149,7 @@ static void on_decided(struct store_cmd *cmd, struct err err)
     struct running_validation *v = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_decide, cmd),
                                               struct running_validation, decide);
     struct edge *e = v->edge;
-    if (err_class(err) == ERR_CLASS_BUSY && !e->draining) {
+    if (err_class(err) == ERR_CLASS_BUSY && !e->draining && !e->stopping) {
         // Proof of control is not thrown away because the store is away for a moment.
         timer_set(e->shard, &v->again, DECIDE_RETRY_MS);
         return;
@@ -164,7 +164,7 @@ static void on_decided(struct store_cmd *cmd, struct err err)
 static void on_again(struct timer *t)
 {
     struct running_validation *v = LIST_OWNER(t, struct running_validation, again);
-    store_authz_decide(v->edge->store, &v->decide);
+    if (!v->edge->stopping) store_authz_decide(v->edge->store, &v->decide);
 }
 
 static enum problem problem_of(enum validate_problem p)

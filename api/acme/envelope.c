@@ -4,6 +4,7 @@
 // effect (I11).
 #include "api/acme/handlers.h"
 #include "api/events.h"
+#include "cluster/err.h"
 #include "proto/err.h"
 
 // ---- redemption
@@ -33,7 +34,9 @@ static bool payload_parse(struct request *r)
 static void on_redeemed(struct redemption *q, enum nonce_verdict verdict)
 {
     struct request *r = LIST_OWNER(q, struct request, redemption);
-    if (verdict != NONCE_OK)
+    if (r->edge->stopping)
+        request_fail_err(r, ERR(SHUTTING_DOWN));
+    else if (verdict != NONCE_OK)
         bad_nonce(r);
     else if (payload_parse(r))
         r->route->handle(r);

@@ -4,6 +4,7 @@
 #include "api/acme/handlers.h"
 #include "api/acme/order_step.h"
 #include "api/events.h"
+#include "cluster/err.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
 
@@ -99,6 +100,10 @@ static void on_loaded(struct store_cmd *cmd, struct err err)
 void order_load(struct request *r, const struct id *id,
                 void (*next)(struct request *r, const struct order_row *row))
 {
+    if (r->edge->stopping) { // asked for by something that has just been taken away
+        request_fail_err(r, ERR(SHUTTING_DOWN));
+        return;
+    }
     struct order_load *l = REQUEST_NEW(r, struct order_load);
     if (l == NULL) return;
     *l = (struct order_load){

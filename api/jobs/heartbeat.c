@@ -93,11 +93,11 @@ static void on_beat(struct store_cmd *cmd, struct err err)
     const struct settings *s = h->job.edge->front->settings;
     if (h->beat.leaving) {
         h->job.busy = false;
-        h->left(h->ctx);
+        if (h->left != NULL) h->left(h->ctx);
         return;
     }
     job_failed(&h->job, "the heartbeat could not be written", err);
-    if (!failed(err)) {
+    if (!failed(err) && !h->job.quiet) {
         members_hear(h);
         sweep(h);
     }

@@ -63,6 +63,14 @@ void jobs_leave(struct jobs *j, void (*done)(void *ctx), void *ctx)
     heartbeat_leave(&j->heartbeat, done, ctx);
 }
 
+void jobs_stop(struct jobs *j)
+{
+    if (j == NULL) return;
+    jobs_quiesce(j);
+    job_quiesce(&j->heartbeat.job);
+    j->heartbeat.left = NULL;
+}
+
 void jobs_free(struct jobs *j)
 {
     if (j == NULL) return;

@@ -13,5 +13,7 @@ void jobs_quiesce(struct jobs *j);
 // jobs_leave ends the heartbeats and tells the others that this front end goes; `done` runs when
 // they can know it, or cannot be told.
 void jobs_leave(struct jobs *j, void (*done)(void *ctx), void *ctx);
-// jobs_free: after the store has ended. NULL is fine.
+// jobs_stop: nothing more is asked of the store; jobs_free when what was asked has ended. NULL is
+// fine.
+void jobs_stop(struct jobs *j);
 void jobs_free(struct jobs *j);

@@ -23,7 +23,7 @@ static void on_claimed(struct store_cmd *cmd, struct err err)
     struct edge *e = r->job.edge;
     size_t taken = 0;
     job_failed(&r->job, "unfinished certificates could not be looked for", err);
-    for (size_t i = 0; !failed(err) && i < r->claim.out_count; i++)
+    for (size_t i = 0; !failed(err) && !r->job.quiet && i < r->claim.out_count; i++)
         if (!issuance_running(e, &r->claim.out[i].order))
             taken += issuance_begin(e, &r->claim.out[i], NULL, NULL) != NULL;
     if (taken > 0) {
