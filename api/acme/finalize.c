@@ -296,6 +296,10 @@ void finalize_post(struct request *r)
     f->r = r;
     f->wait.fire = on_wait_over;
     if (!request_object(r, &f->order) || !csr_take(f)) return;
+    if (r->edge->issuance_count >= ISSUANCES_MAX) { // before the order is touched
+        request_fail_err(r, ERR(POOL_FULL));
+        return;
+    }
     crash_point("e1-after");
     reads_start(f);
 }

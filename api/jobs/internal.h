@@ -62,7 +62,9 @@ void reaper_start(struct reaper *r, struct jobs *j);
 void partitions_start(struct partitions *p, struct jobs *j);
 // heartbeat_leave: see jobs_leave.
 void heartbeat_leave(struct heartbeat *h, void (*done)(void *ctx), void *ctx);
-// reaper_limit is how many intents one run may take: a tenth of what this front end signs in the
-// time between two runs, at least REAPER_MIN and at most REAPER_MAX. Pure.
-enum { REAPER_MIN = 8, REAPER_MAX = 256 };
+// reaper_limit is how many intents one run may take: a tenth of what this front end has issued
+// since the last run; at least REAPER_MIN, which is less than a tenth of what one signer core signs
+// in the meantime, so that what waited for a signer is not made to wait much longer; at most
+// REAPER_MAX. Pure.
+enum { REAPER_MIN = 64, REAPER_MAX = 1024 };
 unsigned reaper_limit(int64_t issued_since);
