@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cluster/core/address.h"
+#include "cluster/core/clock.h"
 #include "cluster/core/seam.h"
 #include "cluster/core/server.h"
 #include "cluster/err.h"
@@ -214,6 +215,11 @@ static bool start(struct program *p, bool seams)
     cluster_metrics_declare();
     if (failed(log_new(&p->log, &lo)) || failed(metrics_new(&p->metrics, 1)))
         return snprintf(p->note, sizeof p->note, "out of memory"), false;
+    if (failed(clock_start()))
+        return snprintf(p->note, sizeof p->note,
+                        "CERTMILL_TEST_CLOCK_OFFSET_S is not a number of seconds"),
+               false;
+    clock_say(p->log);
     if (seams) seams_enable(p->log);
     // Always epoll: a ring would escape the system call filter.
     struct shard_options so = {

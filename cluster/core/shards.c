@@ -209,10 +209,7 @@ static void started_say(const struct shards *s)
     const char *note = shard_io_note(s->members[0]);
     if (note[0] != '\0')
         LOG(s->options.log, &EVENT_RING_REFUSED, note, LOG_STR("io", shards_io_name(s)));
-    if (clock_offset_s() != 0)
-        LOG(s->options.log, &EVENT_CLOCK_SHIFTED,
-            "the wall clock is shifted by CERTMILL_TEST_CLOCK_OFFSET_S: for tests only",
-            LOG_INT("offset_s", clock_offset_s()));
+    clock_say(s->options.log);
     LOG(s->options.log, &EVENT_SHARDS_STARTED, NULL, LOG_INT("shards", s->count),
         LOG_STR("io", shards_io_name(s)));
 }

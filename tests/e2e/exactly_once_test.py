@@ -1,0 +1,189 @@
+"""exactly once: parallel finalizes of one order on two front ends, many orders on one account, nonces across front ends, and crashes at every step of an issuance."""
+import concurrent.futures
+import os
+import signal
+import subprocess
+import time
+
+from certmill import BIN, Client, Dev, Key, Responder, b64, check, csr_make
+from cryptography.hazmat.primitives.asymmetric import ec
+
+POINTS_FRONT = ("e1-after", "e2-before", "e2-after", "e3-before", "e3-after", "e4-before", "e4-after")
+POINTS_SIGNER = ("s1-after", "s2-after", "s3-before", "s3-after")
+
+
+def clone(client, front):
+    other = Client(client.dev, client.key, front)
+    other.kid = client.kid.replace(f":{client.port}/", f":{other.port}/")
+    return other
+
+
+def parallel_finalizes(dev, responder):
+    client = Client(dev)
+    client.register()
+    for round_ in range(3):
+        order = client.new_order([f"r{round_}.internal.test"])
+        client.authorize(order, responder)
+        csr = csr_make([f"r{round_}.internal.test"])
+        clients = [clone(client, i % 2) for i in range(64)]
+
+        def one(c):
+            url = order["finalize"].replace(f":{client.port}/", f":{c.port}/")
+            answer = c.post(url, {"csr": b64(csr)})
+            check(answer.status == 200 or (answer.status == 403 and answer.type() == "orderNotReady"), f"{answer.status} {answer.body}")
+            done = c.poll(order["url"].replace(f":{client.port}/", f":{c.port}/"), ("processing",))
+            check(done["status"] == "valid", str(done))
+            return answer.status, c.post(done["certificate"]).body
+
+        with concurrent.futures.ThreadPoolExecutor(64) as pool:
+            results = list(pool.map(one, clients))
+        check(len({body for _, body in results}) == 1, "clients saw different certificates")
+        check(sum(status == 200 for status, _ in results) >= 1, "nobody's finalize was taken")
+    consistent(dev, 3)
+
+
+def consistent(dev, at_least):
+    """I1, I2, I4, I14 over the store and the journal: every certificate is in both, one per order, nothing is left processing."""
+    rows = [r.split("|") for r in dev.psql("SELECT encode(uuid_send(order_id), 'hex'), encode(serial, 'hex'), encode(der, 'hex') FROM certificates").splitlines()]
+    journal = {}
+    for r in dev.journal():
+        check(r["order"] not in journal or journal[r["order"]]["serial"] == r["serial"], "two serials for one order in the journal")
+        journal[r["order"]] = r
+    check(len({r[0] for r in rows}) == len(rows) and len({r[1] for r in rows}) == len(rows), "an order or a serial twice in the store")
+    for order, serial, der in rows:
+        check(order in journal and journal[order]["serial"] == serial and journal[order]["certificate"] == der, "a certificate that is not in the journal byte for byte")
+    check(dev.psql("SELECT count(*) FROM orders WHERE status = 3") == "0", "an order is left processing")
+    check(dev.psql("SELECT count(*) FROM orders o LEFT JOIN certificates c ON c.order_id = o.id WHERE (o.status = 4) <> (c.serial IS NOT NULL AND c.serial = o.serial)") == "0", "a valid order without its certificate, or the reverse")
+    check(len(rows) >= at_least, f"only {len(rows)} certificates")
+
+
+def many_orders(dev):
+    client = Client(dev)
+    client.register()
+
+    def twenty(i):
+        c = clone(client, i % 2)
+        return [c.new_order([f"o{i}-{k}.internal.test"])["url"] for k in range(20)]
+
+    with concurrent.futures.ThreadPoolExecutor(25) as pool:
+        urls = [u for part in pool.map(twenty, range(50)) for u in part]
+    check(len(set(u.rsplit("/", 1)[1] for u in urls)) == 1000, "1,000 parallel orders did not all succeed")
+
+
+def nonces(dev):
+    a = Client(dev)
+    a.register()
+    b = clone(a, 1)
+    a.request("HEAD", a.directory["newNonce"])
+    b.nonce, a.nonce = a.nonce, None
+    nonce = b.nonce
+    answer = b.post(b.kid)
+    check(answer.status == 200, f"a nonce of front end 0 on front end 1: {answer.body}")
+    for client in (a, b):
+        again = client.post(client.kid, header={"nonce": nonce})
+        check(again.status == 400 and again.type() == "badNonce" and "Replay-Nonce" in again.headers, f"replay: {again.body}")
+        check(client.post(client.kid).status == 200, "one retry does not suffice")
+
+
+def owner_killed(dev):
+    a = Client(dev)
+    a.register()
+    b = clone(a, 1)
+    a.request("HEAD", a.directory["newNonce"])
+    b.nonce = a.nonce
+    os.kill(dev.pids("acme-0.yaml")[0], signal.SIGKILL)
+    answer = b.post(b.kid)
+    check(answer.status == 400 and answer.type() == "badNonce", f"nonce of a dead front end: {answer.status} {answer.body}")
+    check(b.post(b.kid).status == 200, "one retry does not suffice")
+
+
+def restart(dev, program, config, log, **env):
+    out = open(os.path.join(dev.state, "log", log), "a", encoding="utf-8")
+    p = subprocess.Popen([os.path.join(BIN, program), "--config", os.path.join(dev.state, config), "--test-seams"], stdout=out, stderr=out, env=dict(dev.env, **env), cwd="/")
+    return p
+
+
+def wait_ready(dev, front):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if dev.private("/readyz", front)[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("not ready after a restart")
+
+
+def crash_points(dev, responder):
+    """Front end 0, or the signer, kills itself at each point; front end 1 finishes the order with the same key."""
+    account = Key()
+    steady = Client(dev, account, 1)
+    steady.register()
+    extra = []
+    try:
+        for pid in dev.pids("acme-0.yaml"):
+            os.kill(pid, signal.SIGKILL)
+        for point in POINTS_FRONT + POINTS_SIGNER:
+            front = point.startswith("e")
+            if front:
+                broken = restart(dev, "certmill-acme", "acme-0.yaml", "acme-0.log", CERTMILL_TEST_CRASH=point)
+                extra.append(broken)
+                wait_ready(dev, 0)
+                client = clone(steady, 0)
+            else:
+                for pid in dev.pids("signer.yaml") + [p.pid for p in extra if p.poll() is None and "signer.yaml" in " ".join(p.args)]:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.3)
+                broken = restart(dev, "certmill-signer", "signer.yaml", "signer.log", CERTMILL_TEST_CRASH=point)
+                extra.append(broken)
+                time.sleep(0.5)
+                wait_ready(dev, 1)
+                client = steady
+            name = f"{point}.internal.test"
+            order = client.new_order([name])
+            client.authorize(order, responder)
+            key = ec.generate_private_key(ec.SECP256R1())
+            try:
+                client.finalize(order, csr_make([name], key))
+            except OSError:
+                pass
+            broken.wait(20)
+            check(broken.returncode == -signal.SIGKILL, f"{point}: not reached ({broken.returncode})")
+            if not front:
+                extra.append(restart(dev, "certmill-signer", "signer.yaml", "signer.log"))
+            url = order["url"].replace(f":{client.port}/", f":{steady.port}/")
+            deadline = time.monotonic() + 60
+            while True:
+                state = steady.post(url).json()
+                if state["status"] == "ready":  # the crash came before the intent: the client finalizes again
+                    steady.post(state["finalize"], {"csr": b64(csr_make([name], key))})
+                elif state["status"] in ("valid", "invalid") or time.monotonic() > deadline:
+                    break
+                time.sleep(0.2)
+            check(state["status"] == "valid", f"{point}: {state}")
+            from cryptography import x509
+            leaf = x509.load_pem_x509_certificate(steady.post(state["certificate"]).body)
+            check(leaf.public_key().public_numbers() == key.public_key().public_numbers(), f"{point}: finished with another key")
+            print(f"crash at {point}: finished")
+        time.sleep(1)
+        consistent(dev, len(POINTS_FRONT) + len(POINTS_SIGNER))
+    finally:
+        for p in extra:
+            if p.poll() is None:
+                p.kill()
+
+
+with Dev(fronts=2) as dev:
+    responder = Responder(dev.http_port)
+    for part, arguments in ((parallel_finalizes, (dev, responder)), (many_orders, (dev,)), (nonces, (dev,))):
+        part(*arguments)
+        print(part.__name__ + ": ok", flush=True)
+    responder.close()
+with Dev(fronts=2, options=["--test-seams"]) as dev:
+    responder = Responder(dev.http_port)
+    owner_killed(dev)
+    print("owner_killed: ok", flush=True)
+    crash_points(dev, responder)
+    print("crash_points: ok", flush=True)
+    responder.close()

@@ -1,0 +1,161 @@
+"""operations: health and metrics, the database away and back, a drain under load, io_uring refused, and the errors that people meet when they start things."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from certmill import BIN, Client, Dev, ENVIRON, Responder, check, free_ports
+
+
+def private(dev):
+    check(dev.private("/livez") == (200, "ok\n"), "livez")
+    check(dev.private("/readyz")[0] == 200, "readyz")
+    status, text = dev.private("/metrics")
+    for stage in ("parse", "verify", "store", "validate", "sign", "total"):
+        check(status == 200 and f'certmill_stage_seconds_count{{stage="{stage}"}}' in text, f"no histogram of stage {stage}")
+    check("certmill_certificates_issued_total 1" in text, "certificates are not counted")
+
+
+def database_away(dev):
+    client = Client(dev)
+    client.register()
+    postmaster = dev.psql("SELECT pg_backend_pid()") and int(open(os.path.join(dev.state, "postgres", "postmaster.pid"), encoding="utf-8").readline())
+    children = [int(p) for p in subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True).stdout.split()]
+    for pid in [postmaster] + children:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": "a.internal.test"}]})
+        check(answer.status == 503 and int(answer.headers["Retry-After"]) <= 60 and answer.json()["status"] == 503, f"{answer.status} {answer.body}")
+    finally:
+        for pid in [postmaster] + children:
+            os.kill(pid, signal.SIGCONT)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": "a.internal.test"}]})
+        if answer.status == 201:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"no recovery: {answer.status} {answer.body}")
+
+
+def drain(dev):
+    """SIGTERM under load: every request that was answered at all was answered well, and connections end in order."""
+    stop, failures, counts = threading.Event(), [], []
+
+    def load():
+        done = 0
+        while not stop.is_set():
+            try:
+                client = Client(dev)
+                for _ in range(20):
+                    answer = client.request("HEAD", client.directory["newNonce"])
+                    if answer.status != 200:
+                        failures.append(answer.status)
+                    done += 1
+            except ConnectionRefusedError:
+                break  # the listener is gone: that is what a load balancer sees, too
+            except Exception as e:  # noqa: B902
+                failures.append(repr(e))
+                break
+        counts.append(done)
+
+    threads = [threading.Thread(target=load) for _ in range(6)]
+    for t in threads:
+        t.start()
+    time.sleep(1)
+    pid = dev.pids("acme-1.yaml")  # the front end that stays
+    os.kill(dev.pids("acme-0.yaml")[0], signal.SIGTERM)
+    time.sleep(0.2)
+    status = dev.private("/readyz")[0]
+    for t in threads:
+        t.join(30)
+    stop.set()
+    check(status == 503, f"readiness is {status} while draining")
+    check(not failures and sum(counts) > 50 and pid, f"{failures[:5]} after {counts}")
+
+
+NO_RING = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def f(code, jt, jf, k): return struct.pack("HBBI", code, jt, jf, k)
+# io_uring_setup (425) gives EPERM, everything else goes on
+program = f(0x20, 0, 0, 0) + f(0x15, 0, 1, 425) + f(0x06, 0, 0, 0x00050001) + f(0x06, 0, 0, 0x7fff0000)
+buffer = ctypes.create_string_buffer(program)
+class Fprog(ctypes.Structure): _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+prog = Fprog(4, ctypes.addressof(buffer))
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(prog), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def ring_refused():
+    dev = Dev()
+    command = dev.command
+    dev.command = lambda: ["python3", "-c", NO_RING] + command()
+    with dev:
+        responder = Responder(dev.http_port)
+        client = Client(dev)
+        client.register()
+        client.obtain(["epoll.internal.test"], responder)
+        responder.close()
+        lines = [line for line in dev.log("acme-0.log").splitlines() if "ring.refused" in line]
+        check(len(lines) == 1 and "epoll" in lines[0], f"not said in one sentence: {lines}")
+        check("io=epoll" in dev.log("acme-0.log"), "not on epoll")
+
+
+def sentence(command, want, code=1, **env):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=dict(ENVIRON, **env))
+    check(done.returncode == code and want in done.stderr + done.stdout and "Traceback" not in done.stderr, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+def start_errors(dev):
+    certmill = os.path.join(BIN, "certmill")
+    sentence(dev.command(), "another `certmill dev` runs on")
+    folder = tempfile.mkdtemp(prefix="certmill-err-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    try:
+        sentence([certmill, "dev", "--state", os.path.join(folder, "a"), "--listen", f"127.0.0.1:{dev.port}", "--private-port", str(free_ports(12)), "--once"], "is in use by another program")
+        sentence([certmill, "dev", "--state", os.path.join(folder, "b"), "--once"], "PG_BINDIR", PG_BINDIR="/nowhere")
+        sentence([certmill, "dev", "--state", "/proc/certmill", "--once"], "cannot be made")
+        sentence([certmill, "nonsense"], "usage", 2)
+        sentence([certmill, "migrate", "--database", "host=/nowhere"], "the database cannot be reached")
+        with open(os.path.join(dev.state, "signer.yaml"), encoding="utf-8") as f:
+            text = re.sub(r"127\.0\.0\.1:\d+", lambda _: f"127.0.0.1:{free_ports(1)}", f.read()).replace("dir: signer", f"dir: {dev.state}/signer").replace("journal: signer", f"journal: {folder}")
+        wrong, config, right = (os.path.join(folder, name) for name in ("wrong", "signer.yaml", "right.yaml"))
+        with open(wrong, "w", encoding="utf-8") as f:
+            f.write("not the passphrase\n")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(text.replace("passphrase_file: passphrase", f"passphrase_file: {wrong}"))
+        with open(right, "w", encoding="utf-8") as f:
+            f.write(text.replace("passphrase_file: passphrase", f"passphrase_file: {dev.state}/passphrase"))
+        signer = os.path.join(BIN, "certmill-signer")
+        sentence([signer, "--config", config], "the passphrase does not open issuer-1.key")
+        sentence([signer, "--config", right], "the issuing CA's certificate has expired", CERTMILL_TEST_CLOCK_OFFSET_S=str(20000 * 86400))
+        with open(config, "a", encoding="utf-8") as f:
+            f.write("colour: green\n")
+        sentence([signer, "config", "check", config], "colour", 2)
+        sentence([os.path.join(BIN, "certmill-acme"), "--config", os.path.join(folder, "missing.yaml")], "missing.yaml", 2)
+        sentence([certmill, "config", "check", os.path.join(dev.state, "acme-0.yaml")], "ok", 0)
+        sentence([signer, "ceremony", "--dir", os.path.join(dev.state, "signer"), "--passphrase-file", wrong], "has a CA already")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+with Dev() as dev:
+    responder = Responder(dev.http_port)
+    client = Client(dev)
+    client.register()
+    client.obtain(["a.internal.test"], responder)
+    responder.close()
+    for part in (private, start_errors, database_away):
+        part(dev)
+        print(part.__name__ + ": ok", flush=True)
+ring_refused()
+print("ring_refused: ok", flush=True)
+with Dev(fronts=2, options=["--test-seams"]) as dev:
+    drain(dev)
+    print("drain: ok", flush=True)
