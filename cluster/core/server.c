@@ -16,7 +16,13 @@
 #include "proto/base/pool.h"
 #include "proto/err.h"
 
-enum { BACKLOG = 4096, ACCEPT_PAUSE_MS = 100, PROXY_HEADER_MAX = 600, LATE_MAX = 8 };
+enum {
+    BACKLOG = 4096,
+    ACCEPT_PAUSE_MS = 100,
+    PROXY_HEADER_MAX = 600,
+    LATE_MAX = 8,
+    DRAIN_FIRST_MS = 1000 // for the first request of a connection that came just before the end
+};
 
 struct server_conn {
     struct conn conn;
@@ -27,6 +33,7 @@ struct server_conn {
     struct timer timer;
     enum { WAIT_PROXY, WAIT_HANDSHAKE, WAIT_HEAD, WAIT_IDLE, WAIT_WRITE, WAIT_REQUEST } waiting;
     bool timing;
+    bool served; // a request has come
     // PROXY protocol: the header is read before TLS begins
     struct op proxy_op;
     bool proxying, proxy_ended;
@@ -115,7 +122,7 @@ static void on_activity(struct conn *conn)
     } else if (http_session_mid_message(s))
         wait_for(c, WAIT_HEAD, o->head_ms + o->body_ms);
     else
-        wait_for(c, WAIT_IDLE, o->idle_ms);
+        wait_for(c, WAIT_IDLE, c->server->fd < 0 ? DRAIN_FIRST_MS : o->idle_ms);
 }
 
 static void on_timer(struct timer *t)
@@ -166,6 +173,7 @@ static void on_request(void *ctx, struct http_exchange *x)
     struct server *s = c->server;
     struct open_request *q = ARENA_NEW(x->arena, struct open_request);
     count(s, &METRIC_REQUESTS);
+    c->served = true;
     if (q != NULL) {
         *q = (struct open_request){
             .x = x, .deadline_ns = shard_now_ns(s->shard) + (uint64_t)s->o.request_ms * 1000000};
@@ -439,24 +447,56 @@ static void listen_end(struct server *s)
     close(fd);
 }
 
+// conns_cut ends every connection, in whichever phase it is.
+static void conns_cut(struct server *s, const char *why)
+{
+    LIST_EACH (node, &s->conns) {
+        struct server_conn *c = LIST_OWNER(node, struct server_conn, node);
+        if (c->conn.hooks != NULL)
+            conn_end(&c->conn, ERR(SHUTTING_DOWN), why);
+        else
+            reactor_cancel(shard_reactor(s->shard), &c->proxy_op);
+    }
+}
+
 static void on_deadline(struct timer *t)
 {
     struct server *s = LIST_OWNER(t, struct server, deadline);
     LOG(shard_log(s->shard), &EVENT_SERVER_DRAINED, NULL, LOG_STR("server", s->o.name),
         LOG_INT("cut", s->conn_count));
-    LIST_EACH (node, &s->conns)
-        conn_end(&LIST_OWNER(node, struct server_conn, node)->conn, ERR(SHUTTING_DOWN),
-                 "the program is shutting down");
+    conns_cut(s, "the program is shutting down");
+}
+
+// drain_announce: while the listener is still open every answer says that it is its connection's
+// last, so that clients leave by themselves.
+static void drain_announce(struct server *s)
+{
+    LIST_EACH (node, &s->conns) {
+        struct server_conn *c = LIST_OWNER(node, struct server_conn, node);
+        if (c->conn.session == NULL) continue;
+        http_session_drain(c->conn.session);
+        conn_kick(&c->conn);
+    }
+}
+
+// idle_end: an HTTP/1.1 connection that has been quiet since the drain was announced is closed; one
+// that has not asked anything yet may, within DRAIN_FIRST_MS. HTTP/2 ends by its GOAWAY.
+static void idle_end(struct server_conn *c)
+{
+    const struct http_session *s = c->conn.session;
+    if (s == NULL || c->peer.version != HTTP_1_1) return;
+    if (http_session_open_count(s) > 0 || http_session_mid_message(s)) return;
+    if (c->timing && c->waiting == WAIT_IDLE) c->timing = false;
+    if (c->served)
+        conn_close(&c->conn);
+    else
+        conn_kick(&c->conn);
 }
 
 static void drain_conns(struct server *s)
 {
     listen_end(s);
-    LIST_EACH (node, &s->conns) {
-        struct server_conn *c = LIST_OWNER(node, struct server_conn, node);
-        if (c->conn.session != NULL) http_session_drain(c->conn.session);
-        conn_kick(&c->conn);
-    }
+    LIST_EACH (node, &s->conns) idle_end(LIST_OWNER(node, struct server_conn, node));
     timer_set(s->shard, &s->deadline, s->drain_ms);
     drained_check(s);
 }
@@ -477,6 +517,7 @@ void server_drain(struct server *s, unsigned accept_ms, unsigned deadline_ms)
     s->drain_ms = deadline_ms;
     LOG(shard_log(s->shard), &EVENT_SERVER_DRAINING, NULL, LOG_STR("server", s->o.name),
         LOG_INT("connections", s->conn_count));
+    drain_announce(s);
     timer_set(s->shard, &s->timer, accept_ms);
 }
 
@@ -596,13 +637,7 @@ void server_free(struct server *s)
         unlink(((const struct sockaddr_un *)&s->o.listen)->sun_path);
     s->fd = -1;
     s->conn_count++; // held while connections end
-    LIST_EACH (node, &s->conns) {
-        struct server_conn *c = LIST_OWNER(node, struct server_conn, node);
-        if (c->conn.hooks != NULL)
-            conn_end(&c->conn, ERR(SHUTTING_DOWN), "closed");
-        else
-            reactor_cancel(shard_reactor(s->shard), &c->proxy_op);
-    }
+    conns_cut(s, "closed");
     s->conn_count--;
     server_release(s);
 }

@@ -64,9 +64,11 @@ RESULT server_new(struct server **out, char *note, size_t note_size, struct shar
 // is gone).
 void server_respond(struct http_exchange *x, const struct http_response *response);
 void server_tls_set(struct server *s, struct tls_context *tls);
-// server_drain: listener stays open until `accept_ms` have passed (the load balancer sees readiness
-// off), then closes when its accept queue is empty; connections get GOAWAY or Connection: close,
-// open requests finish; after `deadline_ms` the rest is cut.
+// server_drain: the listener stays open until `accept_ms` have passed (the load balancer sees
+// readiness off); connections get GOAWAY, or Connection: close with their next answer. Then it
+// closes when its accept queue is empty: HTTP/1.1 connections that have been quiet meanwhile are
+// closed, those without a request yet have a second for it, open requests finish; after
+// `deadline_ms` the rest is cut.
 void server_drain(struct server *s, unsigned accept_ms, unsigned deadline_ms);
 size_t server_conn_count(const struct server *s);
 // server_port is the bound port (after listening on port 0).

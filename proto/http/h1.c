@@ -529,11 +529,10 @@ static void h1_cancel(struct http_session *s, struct stream *st)
 
 static void h1_replace(struct http_session *s, struct stream *st) { h1_of(s)->stream = st; }
 
-static void h1_drain(struct http_session *s)
-{
-    struct h1 *h = h1_of(s);
-    if (h->stream == NULL && buf_len(&h->pending) == 0) h->closing = true;
-}
+// h1_drain has nothing to say before the next answer: closing an idle connection here would cut off
+// the request that may be on its way (RFC 9112 section 9.5). When to stop waiting is the server's
+// to decide.
+static void h1_drain(struct http_session *s) { (void)s; }
 
 static bool h1_finished(const struct http_session *s)
 {

@@ -120,7 +120,8 @@ RESULT http_session_eof(struct http_session *s);
 RESULT http_session_pull(struct http_session *s, struct buf *out, size_t size_max, bool *more);
 // http_session_drain starts a graceful end: HTTP/2 announces it by GOAWAY, serves what was on its
 // way to us until the peer has answered a PING, and takes no new streams then (RFC 9113
-// section 6.8); HTTP/1.1 answers what is under way with "Connection: close".
+// section 6.8); HTTP/1.1 says "Connection: close" with its next answer, and waits for that request
+// until the connection is closed.
 void http_session_drain(struct http_session *s);
 // http_session_finished is true when the connection can be closed once everything pulled has been
 // sent.

@@ -81,6 +81,7 @@ static const struct http_limits limits = {.head_size_max = 16384,
 static const struct server_handler handler = {on_request, on_gone, on_drained};
 static const struct dial_callbacks callbacks = {on_ready, on_closed};
 static struct rig *current;
+static const struct address_range *proxied; // for the next rig; NULL: no proxies
 
 static void on_answer(struct dial_call *call, struct err why, const struct http_response *r,
                       bool unprocessed)
@@ -118,7 +119,9 @@ static void rig_start(struct rig *g, bool tls, enum http_version version)
                                .body_ms = 200,
                                .idle_ms = 400,
                                .write_ms = 1000,
-                               .request_ms = 500};
+                               .request_ms = 500,
+                               .proxy_peers = proxied,
+                               .proxy_peer_count = proxied != NULL};
     assert_ok(address_parse(&o.listen, &o.listen_len, SLICE_LIT("127.0.0.1:0"), 1));
     if (tls) {
         struct tls_options so = {.chain_pem = slice_str(leaf.cert_pem),
@@ -294,6 +297,107 @@ static void a_drain_finishes_what_is_open(void **state)
     }
 }
 
+static const char raw_request[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+// raw_answer turns until an answer or the end has come over a raw connection; `out` gets its text.
+static void raw_answer(int fd, char out[4096])
+{
+    out[0] = 0;
+    for (int i = 0; i < 1500; i++) {
+        shard_turn(shard, 2);
+        ssize_t n = recv(fd, out, 4095, MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) continue;
+        out[n < 0 ? 0 : n] = 0;
+        return;
+    }
+}
+
+static void raw_send(int fd, const void *bytes, size_t n)
+{
+    assert_int_equal(write(fd, bytes, n), (ssize_t)n);
+}
+
+// While the listener is open, answers announce the end; afterwards who has come without a request
+// is still served, and who has been quiet is closed at once.
+static void a_drain_turns_nobody_away(void **state)
+{
+    (void)state;
+    char text[4096];
+    struct rig g;
+    rig_start(&g, false, HTTP_1_1);
+    int quiet = raw_connect(server_port(g.server)), busy = raw_connect(server_port(g.server)),
+        fresh = raw_connect(server_port(g.server));
+    raw_send(quiet, raw_request, sizeof raw_request - 1);
+    raw_answer(quiet, text);
+    assert_null(strstr(text, "Connection: close"));
+    server_drain(g.server, 50, 5000);
+    shard_turn(shard, 2);
+    raw_send(busy, raw_request, sizeof raw_request - 1);
+    raw_answer(busy, text);
+    assert_non_null(strstr(text, "200 OK"));
+    assert_non_null(strstr(text, "Connection: close"));
+    int late = raw_connect(server_port(g.server));
+    while (server_port(g.server) != 0) shard_turn(shard, 2);
+    assert_in_range(closes_after_ms(quiet), 0, 300);
+    raw_send(fresh, raw_request, sizeof raw_request - 1);
+    raw_answer(fresh, text);
+    assert_non_null(strstr(text, "200 OK"));
+    raw_send(late, raw_request, sizeof raw_request - 1);
+    raw_answer(late, text);
+    assert_non_null(strstr(text, "200 OK"));
+    const int all[] = {quiet, busy, fresh, late};
+    for (size_t i = 0; i < 4; i++) close(all[i]);
+    turns(&g, is_drained);
+    rig_stop(&g);
+}
+
+static void rig_start_proxied(struct rig *g, struct address_range *loopback)
+{
+    assert_ok(address_range_parse(loopback, SLICE_LIT("127.0.0.0/8")));
+    proxied = loopback;
+    rig_start(g, false, HTTP_1_1);
+    proxied = NULL;
+}
+
+// A peer that is listed must begin with a PROXY header, and the address in it counts.
+static void a_proxys_header_names_the_client(void **state)
+{
+    (void)state;
+    static const uint8_t header[] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49,
+                                     0x54, 0x0a, 0x21, 0x11, 0x00, 0x0c, 10,   1,    2,    3,
+                                     10,   0,    0,    1,    0x30, 0x39, 0x01, 0xbb};
+    char text[4096];
+    struct rig g;
+    struct address_range loopback;
+    rig_start_proxied(&g, &loopback);
+    for (size_t cut = 0; cut <= sizeof header; cut += 7) { // in one piece and in two
+        int fd = raw_connect(server_port(g.server));
+        if (cut > 0) raw_send(fd, header, cut);
+        for (int i = 0; i < 5; i++) shard_turn(shard, 2);
+        if (cut < sizeof header) raw_send(fd, header + cut, sizeof header - cut);
+        raw_send(fd, raw_request, sizeof raw_request - 1);
+        raw_answer(fd, text);
+        assert_non_null(strstr(text, "200 OK"));
+        assert_string_equal(g.peer, "10.1.2.3:12345");
+        close(fd);
+    }
+    int bare = raw_connect(server_port(g.server)); // no header
+    raw_send(bare, raw_request, sizeof raw_request - 1);
+    raw_answer(bare, text);
+    assert_string_equal(text, "");
+    close(bare);
+    int silent = raw_connect(server_port(g.server)); // its deadline is the handshake's
+    assert_in_range(closes_after_ms(silent), 250, 900);
+    close(silent);
+    int cut = raw_connect(server_port(g.server)); // a drain's end ends it, too
+    raw_send(cut, header, 5);
+    shard_turn(shard, 2);
+    server_drain(g.server, 0, 50);
+    turns(&g, is_drained);
+    close(cut);
+    rig_stop(&g);
+}
+
 static void a_refused_connection_says_so(void **state)
 {
     (void)state;
@@ -324,6 +428,8 @@ static int with_backend(enum shard_io io)
         cmocka_unit_test(a_slow_handler_is_answered_for),
         cmocka_unit_test(each_phase_has_its_deadline),
         cmocka_unit_test(a_drain_finishes_what_is_open),
+        cmocka_unit_test(a_drain_turns_nobody_away),
+        cmocka_unit_test(a_proxys_header_names_the_client),
         cmocka_unit_test(a_refused_connection_says_so),
     };
     int failures = cmocka_run_group_tests_name(io == SHARD_IO_EPOLL ? "epoll" : "io_uring", tests,
