@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/err.h"
+#include "bench/loop.h"
 #include "bench/once.h"
 #include "cluster/err.h"
 #include "proto/err.h"
@@ -13,6 +14,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"once", once_main, "one certificate from any ACME server, checked and printed"},
+    {"loop", loop_main, "issuances one after the other, for some seconds: how many, how fast"},
 };
 
 static void usage(FILE *out)

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bench/err.h"
+#include "bench/load/target.h"
+#include "cluster/core/dial.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
 #include "proto/text/json.h"
@@ -20,7 +22,6 @@ enum {
 };
 
 struct flow {
-    struct shard *shard;
     struct flow_options o;
     struct dial_conn *conn;
     struct dial_call call;
@@ -92,7 +93,7 @@ static void send_request(struct flow *f, enum http_method method, const char *ur
     bool post = method == HTTP_POST;
     struct http_request request = {.method = method,
                                    .path = path_of(url),
-                                   .authority = slice_str(f->o.authority),
+                                   .authority = slice_str(f->o.target->authority),
                                    .secure = true,
                                    .headers = post ? headers : headers + 1,
                                    .header_count = post ? 2 : 1,
@@ -234,7 +235,7 @@ static void poll_later(struct flow *f)
     if (f->polls++ >= POLLS_MAX)
         flow_end(f, ERR(BENCH_ANSWER), SLICE_NONE, "%s did not come to an end", f->url);
     else
-        timer_set(f->shard, &f->timer, f->o.poll_ms);
+        timer_set(f->o.target->shard, &f->timer, f->o.poll_ms);
 }
 
 // ---- the steps
@@ -343,7 +344,7 @@ static void on_authz(struct flow *f, const struct http_response *r, struct json 
                  "%s offers no http-01 challenge that can be answered", f->url);
         return;
     }
-    responder_offer(f->o.responder, &f->entry);
+    responder_offer(f->o.target->responder, &f->entry);
     step(f, "challenge");
     post(f, f->challenge, SLICE_LIT("{}"), on_challenge);
 }
@@ -433,8 +434,8 @@ static void on_ready(void *ctx, struct dial_conn *c)
     (void)c;
     if (f->ended) return;
     step(f, "directory");
-    snprintf(f->url, sizeof f->url, "%s", f->o.directory);
-    get(f, HTTP_GET, f->o.directory, on_directory);
+    snprintf(f->url, sizeof f->url, "%s", f->o.target->directory);
+    get(f, HTTP_GET, f->o.target->directory, on_directory);
 }
 
 static void flow_release(struct flow *f)
@@ -454,31 +455,31 @@ static void on_closed(void *ctx, struct dial_conn *c, struct err why, const char
         flow_release(f);
     else
         flow_end(f, failed(why) ? why : ERR(HTTP_CLOSED), SLICE_NONE,
-                 "%s: the connection ended: %s", f->o.authority, note);
+                 "%s: the connection ended: %s", f->o.target->authority, note);
 }
 
 static const struct dial_callbacks callbacks = {.ready = on_ready, .closed = on_closed};
 
-struct flow *flow_start(struct shard *shard, const struct flow_options *options)
+struct flow *flow_start(const struct flow_options *options)
 {
+    const struct target *t = options->target;
     struct flow *f = calloc(1, sizeof *f);
     if (f == NULL) return NULL;
-    f->shard = shard;
     f->o = *options;
     f->timer.fire = on_timer;
     arena_init(&f->arena, ARENA_MAX);
     arena_init(&f->request_arena, ARENA_MAX);
     buf_init(&f->body, BODY_MAX);
-    struct dial_options d = {.address = options->address,
-                             .address_len = options->address_len,
-                             .tls = options->tls,
-                             .server_name = options->host,
+    struct dial_options d = {.address = t->address,
+                             .address_len = t->address_len,
+                             .tls = t->tls,
+                             .server_name = t->host,
                              .version = HTTP_1_1,
                              .http = &limits,
                              .connect_ms = options->request_ms,
                              .handshake_ms = options->request_ms};
     step(f, "connect");
-    f->conn = dial_open(shard, &d, &callbacks, f);
+    f->conn = dial_open(t->shard, &d, &callbacks, f);
     if (f->conn != NULL) return f;
     flow_release(f);
     return NULL;

@@ -3,22 +3,18 @@
 // connection on one shard; aims at any ACME server.
 #pragma once
 #include "bench/load/key.h"
-#include "bench/load/responder.h"
-#include "cluster/core/dial.h"
+#include "proto/base/err.h"
+#include "proto/base/slice.h"
+
+struct target; // bench/load/target.h
 
 enum { FLOW_URL_MAX = 512, FLOW_NOTE_MAX = 512, FLOW_NAMES_MAX = 100 };
 
 struct flow_options {
-    struct sockaddr_storage address; // of the server
-    socklen_t address_len;
-    const char *host;      // for SNI and the name check
-    const char *authority; // host:port as in the directory URL
-    const char *directory; // whole URL
-    struct tls_context *tls;
+    struct target *target;    // its shard runs the flow, its responder answers
     const char *const *names; // DNS names for the certificate
     size_t name_count;
     const struct bench_key *account_key, *leaf_key;
-    struct responder *responder;
     unsigned poll_ms;    // pause between polls when the server names none
     unsigned request_ms; // deadline of each request
     // step is told of each step as it begins, for progress; may be NULL.
@@ -33,7 +29,7 @@ struct flow;
 
 // flow_start begins; options are copied, what they point at is borrowed until the flow is freed.
 // NULL without memory.
-struct flow *flow_start(struct shard *shard, const struct flow_options *options);
+struct flow *flow_start(const struct flow_options *options);
 void flow_free(struct flow *f);
 // flow_posts is the number of signed requests made so far.
 unsigned flow_posts(const struct flow *f);

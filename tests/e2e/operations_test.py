@@ -1,4 +1,5 @@
 """operations: health and metrics, the database away and back, a drain under load, io_uring refused, and the errors that people meet when they start things."""
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,17 @@ def private(dev):
     for stage in ("parse", "verify", "store", "validate", "sign", "total"):
         check(status == 200 and f'certmill_stage_seconds_count{{stage="{stage}"}}' in text, f"no histogram of stage {stage}")
     check("certmill_certificates_issued_total 1" in text, "certificates are not counted")
+
+
+def loop(dev):
+    """The load generator issues without a failure, and its count is the store's."""
+    before = int(dev.psql("SELECT count(*) FROM certificates"))
+    done = subprocess.run([os.path.join(BIN, "certmill-bench"), "loop", "--directory", dev.directory, "--root", dev.root, "--http", f"127.0.0.1:{dev.http_port}", "--clients", "8", "--seconds", "2", "--json"],
+                          capture_output=True, text=True, timeout=60, env=ENVIRON)
+    check(done.returncode == 0, done.stdout + done.stderr)
+    result = json.loads(done.stdout)
+    check(result["failed"] == 0 and result["issued"] > 8 and result["issued"] == int(dev.psql("SELECT count(*) FROM certificates")) - before, done.stdout)
+    sentence([os.path.join(BIN, "certmill-bench"), "loop", "--directory", dev.directory, "--root", dev.root, "--clients", "0"], "usage", 2)
 
 
 def database_away(dev):
@@ -151,7 +163,7 @@ with Dev() as dev:
     client.register()
     client.obtain(["a.internal.test"], responder)
     responder.close()
-    for part in (private, start_errors, database_away):
+    for part in (private, start_errors, loop, database_away):
         part(dev)
         print(part.__name__ + ": ok", flush=True)
 ring_refused()
