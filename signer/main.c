@@ -21,6 +21,7 @@
 #include "signer/journal_dump.h"
 #include "signer/sandbox.h"
 #include "signer/service.h"
+#include "signer/settings_main.h"
 #include "signer/vault.h"
 
 enum {
@@ -36,6 +37,7 @@ static const char usage[] =
     "       certmill-signer ceremony --dir DIR --passphrase-file FILE [options]\n"
     "       certmill-signer journal dump --dir DIR [--json]\n"
     "       certmill-signer config check FILE\n"
+    "       certmill-signer config reference\n"
     "\n"
     "Holds the issuing keys and signs what front ends ask for, within its own policy. Runs until "
     "SIGTERM.\n"
@@ -279,7 +281,7 @@ static void stop(struct program *p)
     log_free(p->log);
 }
 
-static int run(const char *config, bool seams, bool check)
+static int run(const char *config, bool seams)
 {
     struct program p = {.journal = {.fd = -1, .dir = -1}};
     char error[CONFIG_ERROR_MAX];
@@ -290,11 +292,6 @@ static int run(const char *config, bool seams, bool check)
         fail(error);
         arena_fini(&p.arena);
         return 2;
-    }
-    if (check) {
-        printf("%s: ok\n", config);
-        arena_fini(&p.arena);
-        return 0;
     }
     signal(SIGPIPE, SIG_IGN);
     struct sigaction sa = {.sa_handler = on_signal};
@@ -334,8 +331,7 @@ int main(int argc, char **argv)
     signer_err_register();
     if (argc > 1 && strcmp(argv[1], "ceremony") == 0) return ceremony_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "journal") == 0) return journal_dump_main(argc - 1, argv + 1);
-    if (argc == 4 && strcmp(argv[1], "config") == 0 && strcmp(argv[2], "check") == 0)
-        return run(argv[3], false, true);
+    if (argc > 1 && strcmp(argv[1], "config") == 0) return settings_main(argc - 1, argv + 1);
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (o == 'c')
             config = optarg;
@@ -347,5 +343,5 @@ int main(int argc, char **argv)
             return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
     }
     if (config == NULL || optind != argc) return fputs(usage, stderr), 2;
-    return run(config, seams, false);
+    return run(config, seams);
 }

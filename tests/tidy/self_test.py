@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import directions
+import docs
 import hardening
 import headers
 import layout
@@ -154,6 +155,16 @@ class Files(unittest.TestCase):
     def test_files(self):
         self.assertIn("CMakeLists.txt", tree.files(".txt"))
         self.assertEqual(list(tree.walk(os.path.join(tree.ROOT, "tests", "tidy"))).count("tree.py"), 1)
+
+
+class Docs(unittest.TestCase):
+    def test_references(self):
+        def problems(text):
+            return list(docs.reference_problems("a.md", text, lambda p: p == "tests/unit/a_test.c", lambda p: "static void works(void **state)"))
+
+        self.assertEqual(problems("`tests/unit/a_test.c: works`, `tests/unit/a_test.c`"), [])
+        for text, want in (("`tests/unit/a_test.c: fails`", "has no fails"), ("`tests/unit/b_test.c: works`", "does not exist"), ("`api/nothing.c`", "does not exist")):
+            self.assertTrue(any(want in p for p in problems(text)), text)
 
 
 class Hardening(unittest.TestCase):
