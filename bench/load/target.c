@@ -105,7 +105,7 @@ struct err target_open(struct target *t, char note[TARGET_NOTE_MAX], const char 
                        const char *root, const char *http)
 {
     char why[256] = "";
-    const char *port;
+    const char *port = "443";
     *t = (struct target){.directory = directory};
     buf_init(&t->root_pem, ROOT_MAX);
     TRY(root_read(t, note, root));
