@@ -72,6 +72,7 @@ static const struct rules rules_of[] = {
     [JWS_USE_KEY_CHANGE_INNER] = {false, MUST_NOT, MUST, MUST_NOT, MUST,
                                   true}, // RFC 8555 section 7.3.5
     [JWS_USE_PLAIN] = {false, MAY, MAY, MAY, MAY, false},
+    [JWS_USE_PLAIN_MAC] = {true, MAY, MAY, MAY, MUST_NOT, false},
 };
 
 // Reading.

@@ -31,9 +31,15 @@ struct jws {
 };
 
 // enum jws_use: what the message is for, which decides the members of its protected header.
-// JWS_USE_PLAIN asks for what RFC 7515 asks for and no more; published test vectors, which know
-// nothing of ACME, are read with it.
-enum jws_use { JWS_USE_REQUEST, JWS_USE_EAB, JWS_USE_KEY_CHANGE_INNER, JWS_USE_PLAIN };
+// JWS_USE_PLAIN and JWS_USE_PLAIN_MAC ask for what RFC 7515 asks for and no more; published test
+// vectors, which know nothing of ACME, are read with them.
+enum jws_use {
+    JWS_USE_REQUEST,
+    JWS_USE_EAB,
+    JWS_USE_KEY_CHANGE_INNER,
+    JWS_USE_PLAIN,
+    JWS_USE_PLAIN_MAC
+};
 
 enum { JWS_NONCE_LEN_MAX = 256 };
 

@@ -354,3 +354,28 @@ const char *make_alg(EVP_PKEY *key)
     if (EVP_PKEY_id(key) == EVP_PKEY_RSA) return "RS256";
     return EVP_PKEY_bits(key) == 256 ? "ES256" : EVP_PKEY_bits(key) == 384 ? "ES384" : "ES512";
 }
+
+// Certificates.
+
+struct slice make_cert(struct arena *a, const struct make_cert *parts)
+{
+    struct slice good_algorithm = make_algorithm(a, parts->issuer_key);
+    struct slice issuer = MAKE_SEQUENCE(a, make_rdn(a, OID_COMMON_NAME, 0x0c, SLICE_LIT("Issuer")));
+    struct slice validity = MAKE_SEQUENCE(a, MAKE_TLV(a, 0x17, SLICE_LIT("260101000000Z")),
+                                          MAKE_TLV(a, 0x17, SLICE_LIT("260102000000Z")));
+    struct slice extensions = parts->extensions.p == NULL
+                                  ? SLICE_NONE
+                                  : MAKE_TLV(a, 0xa3, MAKE_SEQUENCE(a, parts->extensions));
+    struct slice tbs = MAKE_SEQUENCE(
+        a, or_default(parts->version, SLICE_LIT("\xa0\3\2\1\2")),
+        or_default(parts->serial, SLICE_LIT("\2\2\1\2")),
+        or_default(parts->algorithm, good_algorithm), or_default(parts->issuer, issuer),
+        or_default(parts->validity, validity), or_default(parts->subject, SLICE_LIT("\x30\0")),
+        parts->spki.p == NULL ? make_spki(a, parts->key) : parts->spki, extensions,
+        parts->tbs_tail);
+    struct slice signature = parts->signature;
+    if (signature.p == NULL)
+        signature = MAKE_JOINED(a, SLICE_LIT("\0"), make_signature(a, parts->issuer_key, tbs));
+    return MAKE_SEQUENCE(a, tbs, or_default(parts->outer_algorithm, good_algorithm),
+                         MAKE_TLV(a, 0x03, signature), parts->tail);
+}

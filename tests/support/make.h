@@ -82,3 +82,23 @@ struct slice make_jws_parts(struct arena *a, struct slice protected, struct slic
 // it.
 struct slice make_jwk(struct arena *a, EVP_PKEY *key);
 const char *make_alg(EVP_PKEY *key);
+
+// struct make_cert: the parts of a certificate. What is left empty gets its default; `key` (of the
+// subject) and `issuer_key` must be given.
+struct make_cert {
+    EVP_PKEY *key;
+    EVP_PKEY *issuer_key;
+    struct slice version;         // whole [0]; default: version 3
+    struct slice serial;          // whole INTEGER; default: 0x0102
+    struct slice algorithm;       // inside; default: make_algorithm of issuer_key
+    struct slice issuer;          // Name; default: CN=Issuer
+    struct slice validity;        // default: 2026-01-01 to 2026-01-02
+    struct slice subject;         // Name; default: empty SEQUENCE
+    struct slice spki;            // default: of key
+    struct slice extensions;      // Extensions, one behind the other; default: none
+    struct slice tbs_tail;        // in place of [3], or behind it
+    struct slice outer_algorithm; // default: make_algorithm of issuer_key
+    struct slice signature;       // BIT STRING content; default: a good one
+    struct slice tail;            // bytes behind the signature, inside
+};
+struct slice make_cert(struct arena *a, const struct make_cert *parts);
