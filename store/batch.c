@@ -7,7 +7,10 @@
 #include "store/events.h"
 #include "store/internal.h"
 
-enum { TICK_MS = 20, LEAVES_REFRESH_NS = 60 * 1000000000ll, READ_GROUP_MS_MAX = 15000 };
+enum { TICK_MS = 20, READ_GROUP_MS_MAX = 5000 };
+// The list of leaves is read once a minute, and when a command names another: but not as often as
+// somebody who makes up ids would have it.
+static const uint64_t leaves_refresh_ns = 60000000000, leaves_pause_ns = 100000000;
 
 // ---- the pump
 
@@ -92,12 +95,19 @@ static void drained_check(struct store *s)
     drained(s->drained_ctx);
 }
 
+// leaves_due: never loaded, or stale and not asked for a moment ago.
+static bool leaves_due(const struct store *s)
+{
+    if (s->leaves_loading || conn_state(s->reader) != CONN_IDLE) return false;
+    uint64_t age = shard_now_ns(s->shard) - s->leaves_asked_ns;
+    return !s->leaves_loaded || (s->leaves_stale && age >= leaves_pause_ns);
+}
+
 static void on_pump(struct turn_hook *hook)
 {
     struct store *s = LIST_OWNER(hook, struct store, pump);
-    bool look = !s->leaves_loading && (!s->leaves_loaded || s->leaves_stale);
     refused_end(s);
-    if (look && conn_state(s->reader) == CONN_IDLE) leaves_load(s);
+    if (leaves_due(s)) leaves_load(s);
     if (s->leaves_loaded) {
         resend(s);
         for (struct conn *c; writes_due(s) && (c = writer_idle(s)) != NULL;)
@@ -168,7 +178,7 @@ static void on_tick(struct timer *t)
     expire(s, &s->waiting_reads);
     expire(s, &s->waiting_writes);
     expire_reads(s);
-    if (shard_now_ns(s->shard) - s->leaves_asked_ns > LEAVES_REFRESH_NS) s->leaves_stale = true;
+    if (shard_now_ns(s->shard) - s->leaves_asked_ns > leaves_refresh_ns) s->leaves_stale = true;
     metric_set(m, shard_index(s->shard), &METRIC_STORE_WAITING, (int64_t)s->waiting_count);
     metric_set(m, shard_index(s->shard), &METRIC_STORE_CONNS_UP, conns_up(s));
     turn_hook_arm(s->shard, &s->pump);

@@ -162,7 +162,7 @@ static void on_notice(void *arg, const PGresult *r)
 
 static const char setup_writes[] = SETTINGS
     "SET statement_timeout = 0; SET lock_timeout = '2s'; " FACTS;
-static const char setup_reads[] = SETTINGS "SET statement_timeout = '10s'; " FACTS;
+static const char setup_reads[] = SETTINGS "SET statement_timeout = '4s'; " FACTS;
 static const char barrier_writes[] = BARRIER;
 static const char barrier_reads[] = BARRIER "; SET default_transaction_read_only = on";
 

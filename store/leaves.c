@@ -2,8 +2,6 @@
 // command names a leaf that is not in it: leaves are made 48 h ahead, so that is rare.
 #include "store/internal.h"
 
-enum { LEAVES_FRESH_NS = 1000000000 }; // a list this young is not asked for again by a command
-
 bool leaves_have(const struct store *s, enum leaf_table table, int64_t key)
 {
     return leaf_set_has(&s->leaves, table, key);
@@ -72,10 +70,10 @@ static bool have_all(const struct store *s, const struct store_cmd *cmd, bool ro
 enum leaves_answer leaves_want(struct store *s, const struct store_cmd *cmd)
 {
     if (have_all(s, cmd, false)) return LEAVES_THERE;
-    bool fresh = !s->leaves_stale && !s->leaves_loading &&
-                 s->leaves_asked_ns + LEAVES_FRESH_NS >= cmd->queued_ns;
-    if (fresh) return have_all(s, cmd, true) ? LEAVES_THERE : LEAVES_MISSING;
-    s->leaves_stale = true;
+    bool asked_since = s->leaves_asked_ns >= cmd->queued_ns;
+    if (asked_since && !s->leaves_loading && !s->leaves_stale)
+        return have_all(s, cmd, true) ? LEAVES_THERE : LEAVES_MISSING;
+    if (!asked_since) s->leaves_stale = true;
     return LEAVES_ASKED;
 }
 

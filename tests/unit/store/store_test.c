@@ -1,246 +1,13 @@
 // store: every command against a real PostgreSQL, and each rule of the batch with a case that fails
 // without it.
-#include "store/store.h"
-
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "cluster/core/log.h"
-#include "cluster/core/metrics.h"
-#include "cluster/err.h"
-#include "proto/err.h"
 #include "store/err.h"
-#include "store/events.h"
-#include "store/leaf.h"
-#include "tests/support/pg.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/store/fixture.h"
 
-enum { STORES = 2, MANY = 64 };
-
-static struct pg pg;
-static struct log *logger;
-static struct metrics *metrics;
-static struct shard *shard;
-static struct store *stores[STORES];
-static struct arena arena;
-static unsigned pending;
-static int64_t tag;
-
-// ---- scaffolding
-
-static void on_done(struct store_cmd *cmd, struct err e)
-{
-    cmd->attempt = failed(e) ? (uint16_t)(e.v & 0xffff) : 0;
-    cmd->flags = failed(e);
-    pending--;
-}
-
-static struct store_cmd cmd(void)
-{
-    pending++;
-    return (struct store_cmd){.done = on_done, .arena = &arena};
-}
-
-static void run(void)
-{
-    for (int i = 0; pending > 0 && i < 20000; i++) shard_turn(shard, 5);
-    assert_int_equal(pending, 0);
-}
-
-static void turns(unsigned ms)
-{
-    uint64_t until = shard_now_ns(shard) + ms * 1000000ull;
-    while (shard_now_ns(shard) < until) shard_turn(shard, 5);
-}
-
-static struct id new_id(void)
-{
-    uint8_t random[10];
-    struct timespec t;
-    shard_random(shard, random, sizeof random);
-    clock_gettime(CLOCK_REALTIME, &t);
-    return id_make((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000, 0, random);
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec * 1000000ll + t.tv_nsec / 1000;
-}
-
-static struct account_row account_make(void)
-{
-    static const uint8_t spki[] = {0x30, 0x03, 1, 2, 3};
-    struct store_account_create c = {.cmd = cmd(),
-                                     .row = {.id = new_id(),
-                                             .tenant = SLICE_LIT("default"),
-                                             .status = ACCOUNT_VALID,
-                                             .spki = slice_of(spki, sizeof spki),
-                                             .contact = SLICE_LIT("[]"),
-                                             .terms_agreed = true}};
-    shard_random(shard, c.row.thumbprint, sizeof c.row.thumbprint);
-    store_account_create(stores[0], &c);
-    run();
-    assert_false(c.cmd.flags);
-    assert_true(c.created);
-    return c.out;
-}
-
-struct order_made {
-    struct id account, id, authzs[4];
-    size_t authz_count;
-};
-
-static struct order_made order_make(const struct account_row *account, size_t authz_count)
-{
-    struct order_made m = {.account = account->id, .id = new_id(), .authz_count = authz_count};
-    struct authz_row authzs[4] = {0};
-    for (size_t i = 0; i < authz_count; i++) {
-        m.authzs[i] = new_id();
-        authzs[i] = (struct authz_row){.id = m.authzs[i],
-                                       .account = account->id,
-                                       .tenant = account->tenant,
-                                       .identifier = {IDENTIFIER_DNS, SLICE_LIT("a.test")},
-                                       .status = AUTHZ_PENDING,
-                                       .challenges = CHALLENGE_HTTP_01,
-                                       .expires_at_us = now_us() + 3600000000ll};
-        memset(authzs[i].token, (int)i, 32);
-    }
-    struct store_order_create c = {.cmd = cmd(),
-                                   .order = {.id = m.id,
-                                             .account = account->id,
-                                             .tenant = account->tenant,
-                                             .status = ORDER_PENDING,
-                                             .identifiers = SLICE_LIT("x"),
-                                             .authzs = m.authzs,
-                                             .authz_count = authz_count,
-                                             .authzs_pending = (uint32_t)authz_count,
-                                             .profile = SLICE_LIT("p"),
-                                             .expires_at_us = now_us() + 3600000000ll},
-                                   .authzs = authzs,
-                                   .authz_count = authz_count};
-    store_order_create(stores[0], &c);
-    run();
-    assert_false(c.cmd.flags);
-    assert_int_equal(c.outcome, ORDER_CREATED);
-    return m;
-}
-
-static struct store_authz_decide decision(const struct order_made *m, size_t i, bool valid)
-{
-    return (struct store_authz_decide){.cmd = cmd(),
-                                       .id = m->authzs[i],
-                                       .order = m->id,
-                                       .tag = ++tag,
-                                       .valid = valid,
-                                       .by = CHALLENGE_HTTP_01,
-                                       .error = valid ? SLICE_NONE : SLICE_LIT("{}"),
-                                       .valid_until_us = now_us() + 3600000000ll};
-}
-
-static void decide_all(const struct order_made *m)
-{
-    struct store_authz_decide d[4];
-    for (size_t i = 0; i < m->authz_count; i++) d[i] = decision(m, i, true);
-    for (size_t i = 0; i < m->authz_count; i++) store_authz_decide(stores[0], &d[i]);
-    run();
-    for (size_t i = 0; i < m->authz_count; i++) assert_true(d[i].decided);
-}
-
-static enum order_status status_of(const struct order_made *m)
-{
-    struct store_order_get g = {.cmd = cmd(), .id = m->id};
-    store_order_get(stores[0], &g);
-    run();
-    assert_true(g.found);
-    return g.out.status;
-}
-
-static struct store_intent_create intent_of(const struct order_made *m, uint8_t salt)
-{
-    static struct identifier name = {IDENTIFIER_DNS, SLICE_LIT("a.test")};
-    struct store_intent_create c = {.cmd = cmd(),
-                                    .key_version = 1,
-                                    .authzs = m->authzs,
-                                    .authz_count = m->authz_count,
-                                    .intent = {.order = m->id,
-                                               .tenant = SLICE_LIT("default"),
-                                               .account = m->account,
-                                               .owner_boot = 7,
-                                               .spki = SLICE_LIT("spki"),
-                                               .names = &name,
-                                               .name_count = 1,
-                                               .profile = SLICE_LIT("p"),
-                                               .issuer = 1,
-                                               .not_before = now_us() / 1000000,
-                                               .not_after = now_us() / 1000000 + 86399}};
-    memset(c.intent.salt, salt, sizeof c.intent.salt);
-    return c;
-}
-
-static struct store_certificate_commit commit_of(const struct order_made *m, uint8_t last)
-{
-    struct store_certificate_commit c = {.cmd = cmd(),
-                                         .order = m->id,
-                                         .account = m->account,
-                                         .tenant = SLICE_LIT("default"),
-                                         .profile = SLICE_LIT("p"),
-                                         .issuer = 1,
-                                         .not_before = now_us() / 1000000,
-                                         .not_after = now_us() / 1000000 + 86399,
-                                         .der = SLICE_LIT("der")};
-    int64_t hour = now_us() / 1000000 / 3600;
-    shard_random(shard, c.serial, sizeof c.serial);
-    c.serial[0] = (uint8_t)(hour >> 16);
-    c.serial[1] = (uint8_t)(hour >> 8);
-    c.serial[2] = (uint8_t)hour;
-    c.serial[19] = last;
-    return c;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    char note[256] = "";
-    int from, to;
-    if (!pg_init(&pg)) return -1;
-    arena_init(&arena, 1 << 26);
-    store_metrics_declare();
-    if (failed(store_migrate(pg.conninfo, &from, &to, note, sizeof note)))
-        return fprintf(stderr, "%s\n", note), -1;
-    if (failed(log_new(&logger,
-                       &(struct log_options){.level = LOG_ERROR, .fd = 2, .program = "test"})) ||
-        failed(metrics_new(&metrics, 1)))
-        return -1;
-    struct shard_options so = {
-        .count = 1, .io = SHARD_IO_EPOLL, .log = logger, .metrics = metrics, .name = "t"};
-    if (failed(shard_new(&shard, &so, 0))) return -1;
-    struct store_options o = {.conninfo = pg.conninfo,
-                              .write_conns = 2,
-                              .batch_max = 64,
-                              .linger_us = 4000,
-                              .queue_max = 4096,
-                              .queue_age_ms = 1500};
-    for (int i = 0; i < STORES; i++)
-        if (failed(store_new(&stores[i], shard, &o))) return -1;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    for (int i = 0; i < STORES; i++) store_free(stores[i]);
-    for (int i = 0; i < 10; i++) shard_turn(shard, 1);
-    shard_free(shard);
-    metrics_free(metrics);
-    log_free(logger);
-    arena_fini(&arena);
-    pg_fini(&pg);
-    return 0;
-}
+enum { MANY = 64 };
 
 // ---- cases
 
@@ -364,8 +131,7 @@ static void of_many_finalizes_one_wins(void **state)
 {
     (void)state;
     struct account_row a = account_make();
-    struct order_made m = order_make(&a, 2);
-    decide_all(&m);
+    struct order_made m = order_ready(&a, 2);
     struct store_intent_create c[MANY];
     for (int i = 0; i < MANY; i++) {
         c[i] = intent_of(&m, (uint8_t)(i + 1));
@@ -394,8 +160,7 @@ static void finalize_is_refused_for_each_reason(void **state)
     struct account_row a = account_make(), b = account_make();
     struct order_made pending_order = order_make(&a, 1), ready[6];
     for (int i = 0; i < 6; i++) {
-        ready[i] = order_make(&a, 1);
-        decide_all(&ready[i]);
+        ready[i] = order_ready(&a, 1);
     }
     struct store_intent_create c[8];
     c[0] = intent_of(&pending_order, 1);
@@ -444,22 +209,11 @@ static void finalize_is_refused_for_each_reason(void **state)
     assert_int_equal(pg_psql(&pg, "UPDATE accounts SET status = 1"), 0);
 }
 
-static struct order_made processing(const struct account_row *a)
-{
-    struct order_made m = order_make(a, 1);
-    decide_all(&m);
-    struct store_intent_create c = intent_of(&m, 9);
-    store_intent_create(stores[0], &c);
-    run();
-    assert_int_equal(c.outcome, INTENT_CREATED);
-    return m;
-}
-
 static void of_two_certificates_one_is_kept(void **state)
 {
     (void)state;
     struct account_row a = account_make();
-    struct order_made m = processing(&a);
+    struct order_made m = order_processing(&a);
     struct store_certificate_commit c[4] = {commit_of(&m, 1), commit_of(&m, 2)};
     store_certificate_commit(stores[0], &c[0]);
     store_certificate_commit(stores[1], &c[1]);
@@ -494,7 +248,7 @@ static void the_reaper_claims_what_is_left_behind_once(void **state)
 {
     (void)state;
     struct account_row a = account_make();
-    struct order_made m = processing(&a), n = processing(&a);
+    struct order_made m = order_processing(&a), n = order_processing(&a);
     (void)n;
     uint64_t dead[] = {7};
     struct store_intents_claim young = {
@@ -550,7 +304,7 @@ static void a_row_the_database_refuses_fails_alone(void **state)
         assert_int_equal(c[i].cmd.flags, i == 5);
         if (i != 5) assert_int_equal(c[i].outcome, ORDER_CREATED);
     }
-    assert_int_equal(c[5].cmd.attempt, ERR_STORE_DATA & 0xffff);
+    assert_err(result(&c[5].cmd), ERR_STORE_DATA);
 }
 
 static void deadlocks_and_lock_waits_are_tried_again(void **state)
@@ -687,7 +441,7 @@ static void a_crash_in_the_middle_loses_nothing(void **state)
         run();
         for (int i = 0; i < MANY; i++) {
             if (c[i].cmd.flags)
-                assert_int_equal(c[i].cmd.attempt, ERR_STORE_AWAY & 0xffff); // was never sent
+                assert_err(result(&c[i].cmd), ERR_STORE_AWAY); // was never sent
             else
                 assert_true(g[i].found);
         }
@@ -704,37 +458,15 @@ static void away_is_said_and_ends_by_itself(void **state)
     store_account_get(stores[0], &g);
     run();
     assert_true(g.cmd.flags);
-    assert_int_equal(g.cmd.attempt, ERR_STORE_AWAY & 0xffff);
+    assert_err(result(&g.cmd), ERR_STORE_AWAY);
     assert_true(pg_start(&pg));
     for (int i = 0; i < 2000 && !store_ready(stores[0]); i++) shard_turn(shard, 5);
     assert_true(store_ready(stores[0]));
     (void)account_make();
 }
 
-static void migration_is_idempotent_and_refuses_the_unknown(void **state)
-{
-    (void)state;
-    int from, to;
-    char note[256];
-    assert_ok(store_migrate(pg.conninfo, &from, &to, note, sizeof note));
-    assert_int_equal(from, STORE_SCHEMA_VERSION);
-    assert_ok(store_schema_check(pg.conninfo, note, sizeof note));
-    assert_int_equal(pg_psql(&pg, "INSERT INTO schema_version VALUES (99, 'x', now())"), 0);
-    assert_err(store_schema_check(pg.conninfo, note, sizeof note), ERR_STORE_SCHEMA);
-    assert_non_null(strstr(note, "99"));
-    assert_err(store_migrate(pg.conninfo, &from, &to, note, sizeof note), ERR_STORE_SCHEMA);
-    assert_int_equal(pg_psql(&pg, "DELETE FROM schema_version WHERE version = 99; UPDATE "
-                                  "schema_version SET checksum = 'y'"),
-                     0);
-    assert_err(store_migrate(pg.conninfo, &from, &to, note, sizeof note), ERR_STORE_MIGRATION);
-    assert_err(store_migrate("host=/nowhere", &from, &to, note, sizeof note), ERR_STORE_AWAY);
-}
-
 int main(void)
 {
-    proto_err_register();
-    cluster_err_register();
-    store_err_register();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_account_is_made_once_per_key),
         cmocka_unit_test(racing_keys_make_one_account),
@@ -751,7 +483,6 @@ int main(void)
         cmocka_unit_test(nodes_see_each_other),
         cmocka_unit_test(a_crash_in_the_middle_loses_nothing),
         cmocka_unit_test(away_is_said_and_ends_by_itself),
-        cmocka_unit_test(migration_is_idempotent_and_refuses_the_unknown),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -1,0 +1,189 @@
+// migrate: the schema brought up to date once, however many try, and only where it is known.
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/err.h"
+#include "store/err.h"
+#include "store/events.h"
+#include "tests/unit/store/fixture.h"
+
+enum { MIGRATORS = 4 };
+
+struct migrator {
+    pthread_t thread;
+    struct err err;
+    int from, to;
+    char note[256];
+};
+
+static void *migrate(void *arg)
+{
+    struct migrator *m = arg;
+    m->err = store_migrate(pg.conninfo, &m->from, &m->to, m->note, sizeof m->note);
+    return NULL;
+}
+
+static void without_a_schema_it_says_what_to_do(void **state)
+{
+    (void)state;
+    char note[256];
+    assert_err(store_schema_check(pg.conninfo, note, sizeof note), ERR_STORE_SCHEMA);
+    assert_non_null(strstr(note, "certmill migrate"));
+    struct store *s = NULL;
+    struct store_options o = options_usual;
+    o.conninfo = pg.conninfo;
+    assert_ok(store_new(&s, shard, &o));
+    turns(300);
+    assert_false(store_ready(s));
+    assert_non_null(strstr(store_state_text(s), "certmill migrate"));
+    store_free(s);
+}
+
+static void of_many_at_once_one_does_it(void **state)
+{
+    (void)state;
+    static struct migrator m[MIGRATORS];
+    unsigned did = 0;
+    for (int i = 0; i < MIGRATORS; i++) pthread_create(&m[i].thread, NULL, migrate, &m[i]);
+    for (int i = 0; i < MIGRATORS; i++) pthread_join(m[i].thread, NULL);
+    for (int i = 0; i < MIGRATORS; i++) {
+        if (failed(m[i].err)) fail_msg("%s", m[i].note);
+        did += m[i].from == 0;
+        assert_int_equal(m[i].to, STORE_SCHEMA_VERSION);
+    }
+    assert_int_equal(did, 1);
+    assert_int_equal(sql_int("SELECT count(*) FROM schema_version"), STORE_SCHEMA_VERSION);
+}
+
+static void again_changes_nothing(void **state)
+{
+    (void)state;
+    struct migrator m = {0};
+    char note[256];
+    int64_t before = sql_int("SELECT count(*) FROM pg_class");
+    migrate(&m);
+    assert_ok(m.err);
+    assert_int_equal(m.from, STORE_SCHEMA_VERSION);
+    assert_int_equal(sql_int("SELECT count(*) FROM pg_class"), before);
+    assert_ok(store_schema_check(pg.conninfo, note, sizeof note));
+}
+
+// The first partitions are there: from the hours that may be backdated into to two days ahead.
+static void the_first_partitions_are_made(void **state)
+{
+    (void)state;
+    static const char count[] = "SELECT count(*) FROM pg_inherits WHERE inhparent = '%s'::regclass";
+    assert_int_equal(sql_int(count, "orders"), 51);
+    assert_int_equal(sql_int(count, "intents"), 51);
+    assert_int_equal(sql_int(count, "certificates"), 51);
+    assert_in_range(sql_int(count, "authorizations"), 3, 4);
+    // No index on a status, room for HOT updates on each leaf, and no DEFAULT partition.
+    assert_int_equal(sql_int("SELECT count(*) FROM pg_indexes WHERE indexdef ~ 'status'"), 0);
+    assert_int_equal(
+        sql_int("SELECT count(*) FROM pg_class WHERE relname ~ '^orders_[0-9]' AND "
+                "relkind = 'r' AND NOT coalesce(reloptions, '{}') @> '{fillfactor=70}'"),
+        0);
+    assert_int_equal(sql_int("SELECT count(*) FROM pg_partitioned_table WHERE partdefid <> 0"), 0);
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    (void)state;
+    struct migrator m = {0};
+    char note[256];
+    sql_run("INSERT INTO schema_version VALUES (99, 'x', now())");
+    assert_err(store_schema_check(pg.conninfo, note, sizeof note), ERR_STORE_SCHEMA);
+    assert_non_null(strstr(note, "99"));
+    migrate(&m);
+    assert_err(m.err, ERR_STORE_SCHEMA);
+    assert_non_null(strstr(m.note, "99"));
+    struct store *s = NULL;
+    struct store_options o = options_usual;
+    o.conninfo = pg.conninfo;
+    assert_ok(store_new(&s, shard, &o));
+    turns(300);
+    assert_false(store_ready(s));
+    if (strstr(store_state_text(s), "99") == NULL) fail_msg("%s", store_state_text(s));
+    sql_run("DELETE FROM schema_version WHERE version = 99");
+    store_wait(s); // by itself
+    store_free(s);
+}
+
+static void another_content_is_refused(void **state)
+{
+    (void)state;
+    struct migrator m = {0};
+    sql_run("UPDATE schema_version SET checksum = 'y' || checksum");
+    migrate(&m);
+    assert_err(m.err, ERR_STORE_MIGRATION);
+    if (strstr(m.note, "0001") == NULL) fail_msg("%s", m.note);
+    sql_run("UPDATE schema_version SET checksum = substr(checksum, 2)");
+    assert_err(store_migrate("host=/nowhere", &m.from, &m.to, m.note, sizeof m.note),
+               ERR_STORE_AWAY);
+    assert_non_null(strstr(m.note, "/nowhere"));
+}
+
+// A migration that fails leaves nothing behind.
+static void a_failed_migration_leaves_nothing(void **state)
+{
+    (void)state;
+    char conninfo[256];
+    int from, to;
+    char note[256];
+    sql_run("CREATE DATABASE second");
+    snprintf(conninfo, sizeof conninfo, "%s dbname=second", pg.conninfo);
+    PGconn *c = PQconnectdb(conninfo);
+    sql_on(c, "CREATE TABLE leases (mine int)"); // in the way
+    assert_err(store_migrate(conninfo, &from, &to, note, sizeof note), ERR_STORE_MIGRATION);
+    assert_non_null(strstr(note, "leases"));
+    PGresult *r = PQexec(c,
+                         "SELECT count(*) FROM pg_class WHERE relname IN ('orders', 'accounts')");
+    assert_string_equal(PQgetvalue(r, 0, 0), "0");
+    PQclear(r);
+    sql_on(c, "DROP TABLE leases");
+    assert_ok(store_migrate(conninfo, &from, &to, note, sizeof note));
+    assert_int_equal(from, 0);
+    PQfinish(c);
+}
+
+// Nothing in it needs a superuser: an owner of the database is enough.
+static void an_ordinary_role_is_enough(void **state)
+{
+    (void)state;
+    char conninfo[256];
+    int from, to;
+    char note[256];
+    sql_run("CREATE ROLE plain LOGIN");
+    sql_run("CREATE DATABASE third OWNER plain");
+    snprintf(conninfo, sizeof conninfo, "host=%s dbname=third user=plain", pg.dir);
+    struct err e = store_migrate(conninfo, &from, &to, note, sizeof note);
+    if (failed(e)) fail_msg("%s", note);
+    struct store *s = store_open(conninfo, NULL);
+    struct store_lease_take l = {
+        .cmd = cmd(), .name = SLICE_LIT("partitions"), .node = new_id(), .ttl_ms = 60000};
+    store_lease_take(s, &l);
+    run();
+    assert_true(l.held);
+    struct store_partitions_tend t = {.cmd = cmd(), .token = l.token, .ahead_h = 50};
+    store_partitions_tend(s, &t);
+    run();
+    assert_ok(result(&t.cmd));
+    assert_true(t.made > 0);
+    store_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_schema_it_says_what_to_do),
+        cmocka_unit_test(of_many_at_once_one_does_it),
+        cmocka_unit_test(again_changes_nothing),
+        cmocka_unit_test(the_first_partitions_are_made),
+        cmocka_unit_test(a_newer_schema_is_refused),
+        cmocka_unit_test(another_content_is_refused),
+        cmocka_unit_test(a_failed_migration_leaves_nothing),
+        cmocka_unit_test(an_ordinary_role_is_enough),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup_empty, fixture_teardown);
+}
