@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "cluster/core/clock.h"
+#include "cluster/core/files.h"
 #include "proto/err.h"
 #include "signer/err.h"
-#include "signer/files.h"
+#include "signer/leaf.h"
 #include "signer/pki.h"
 
 enum {
@@ -23,7 +24,6 @@ enum {
     ROOT_DAYS = 7300,
     ISSUER_DAYS = 1825,
     INTERNAL_ROOT_DAYS = 3650,
-    LEAF_DAYS = 90,
     PEM_MAX = 1 << 20
 };
 
@@ -40,15 +40,26 @@ static const char usage[] =
     "  --organization O    in the names of root and issuing CA\n"
     "  --name CN           common name prefix (default certmill)\n"
     "  --permit-dns SUFFIX critical name constraint of the issuing CA; may be repeated\n"
-    "  --server-name NAME  further DNS name or address of the server certificate; may be repeated\n"
+    "  --server-name NAME  further DNS name or address of the front ends' server certificate; may "
+    "be repeated\n"
+    "  --signer-name NAME  further DNS name or address of the signer's certificate, for gRPC "
+    "clients "
+    "that compare it; may be repeated\n"
     "  --quiet             print nothing but errors\n";
+
+// struct names: what --server-name and --signer-name collect; NULL-terminated.
+struct names {
+    const char *dns[NAMES_MAX + 1], *ips[NAMES_MAX + 1];
+    size_t dns_count, ip_count;
+};
 
 struct ceremony {
     const char *dir, *passphrase_file, *organization, *name;
     enum pki_key key_type, root_key_type;
     bool root_key_given, quiet;
-    const char *permit[PERMIT_MAX + 1], *dns[NAMES_MAX + 1], *ips[NAMES_MAX + 1];
-    size_t permit_count, dns_count, ip_count;
+    const char *permit[PERMIT_MAX + 1];
+    size_t permit_count;
+    struct names server, signer;
     struct arena arena;
     struct slice passphrase;
     int dirfd;
@@ -69,19 +80,25 @@ static bool is_address(const char *s)
     return strchr(s, ':') != NULL || (s[0] != 0 && strspn(s, "0123456789.") == strlen(s));
 }
 
+// name_add takes one name, up to NAMES_MAX of each type; false when there are more.
+static bool name_add(struct names *n, const char *name)
+{
+    bool address = is_address(name);
+    size_t *count = address ? &n->ip_count : &n->dns_count;
+    if (*count == NAMES_MAX) return false;
+    (address ? n->ips : n->dns)[(*count)++] = name;
+    return true;
+}
+
 static int options_read(struct ceremony *c, int argc, char **argv)
 {
-    static const struct option longs[] = {{"dir", 1, NULL, 'd'},
-                                          {"passphrase-file", 1, NULL, 'p'},
-                                          {"key-type", 1, NULL, 'k'},
-                                          {"root-key-type", 1, NULL, 'r'},
-                                          {"organization", 1, NULL, 'o'},
-                                          {"name", 1, NULL, 'n'},
-                                          {"permit-dns", 1, NULL, 'P'},
-                                          {"server-name", 1, NULL, 's'},
-                                          {"quiet", 0, NULL, 'q'},
-                                          {"help", 0, NULL, 'h'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"dir", 1, NULL, 'd'},          {"passphrase-file", 1, NULL, 'p'},
+        {"key-type", 1, NULL, 'k'},     {"root-key-type", 1, NULL, 'r'},
+        {"organization", 1, NULL, 'o'}, {"name", 1, NULL, 'n'},
+        {"permit-dns", 1, NULL, 'P'},   {"server-name", 1, NULL, 's'},
+        {"signer-name", 1, NULL, 'S'},  {"quiet", 0, NULL, 'q'},
+        {"help", 0, NULL, 'h'},         {0}};
     c->name = "certmill";
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (o) {
@@ -110,10 +127,9 @@ static int options_read(struct ceremony *c, int argc, char **argv)
             if (c->permit_count < PERMIT_MAX) c->permit[c->permit_count++] = optarg;
             break;
         case 's':
-            if (is_address(optarg) && c->ip_count < NAMES_MAX)
-                c->ips[c->ip_count++] = optarg;
-            else if (c->dns_count < NAMES_MAX)
-                c->dns[c->dns_count++] = optarg;
+        case 'S':
+            if (!name_add(o == 's' ? &c->server : &c->signer, optarg))
+                return fail("more than 62 names of a kind"), 2;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -174,22 +190,19 @@ static bool ca_make(struct ceremony *c, X509 **out, EVP_PKEY **out_key, enum pki
     return *out != NULL;
 }
 
-static bool leaf_make(struct ceremony *c, const char *file, const char *cn, const char *uri,
-                      X509 *issuer, EVP_PKEY *issuer_key, X509 *chain)
+static bool leaf_put(struct ceremony *c, enum leaf_kind kind, const struct names *names)
 {
     char cert_path[64], key_path[64];
-    struct pki_request r = {.common_name = cn,
-                            .not_before = c->now - 60,
-                            .not_after = c->now + (int64_t)LEAF_DAYS * DAY_S - 1,
-                            .uri = uri,
-                            .dns = uri == NULL ? c->dns : NULL,
-                            .ips = uri == NULL ? c->ips : NULL};
+    bool internal = leaf_role(kind) != NULL;
+    struct leaf_names n = {names == NULL ? NULL : names->dns, names == NULL ? NULL : names->ips};
     EVP_PKEY *key = pki_key_make(PKI_P256);
     X509 *cert = key == NULL ? NULL
-                             : pki_cert_make(&r, key, issuer, issuer_key, c->note, sizeof c->note);
-    snprintf(cert_path, sizeof cert_path, "%s.pem", file);
-    snprintf(key_path, sizeof key_path, "%s.key", file);
-    bool ok = cert != NULL && cert_put(c, cert_path, cert, chain) &&
+                             : leaf_make(kind, &n, key, internal ? c->internal : c->issuer,
+                                         internal ? c->internal_key : c->issuer_key, c->now,
+                                         c->note, sizeof c->note);
+    snprintf(cert_path, sizeof cert_path, "%s.pem", leaf_file(kind));
+    snprintf(key_path, sizeof key_path, "%s.key", leaf_file(kind));
+    bool ok = cert != NULL && cert_put(c, cert_path, cert, internal ? NULL : c->issuer) &&
               key_put(c, key_path, key, false);
     X509_free(cert);
     EVP_PKEY_free(key);
@@ -223,13 +236,8 @@ static bool make_all(struct ceremony *c)
                    0, NULL, NULL) &&
            key_put(c, "internal-root.key", c->internal_key, true) &&
            cert_put(c, "internal-root.pem", c->internal, NULL) &&
-           leaf_make(c, "signer", "signer", "urn:certmill:role:signer", c->internal,
-                     c->internal_key, NULL) &&
-           leaf_make(c, "acme", "acme", "urn:certmill:role:acme", c->internal, c->internal_key,
-                     NULL) &&
-           leaf_make(c, "operator", "operator", "urn:certmill:role:operator", c->internal,
-                     c->internal_key, NULL) &&
-           leaf_make(c, "server", "certmill", NULL, c->issuer, c->issuer_key, c->issuer) &&
+           leaf_put(c, LEAF_SIGNER, &c->signer) && leaf_put(c, LEAF_ACME, NULL) &&
+           leaf_put(c, LEAF_OPERATOR, NULL) && leaf_put(c, LEAF_SERVER, &c->server) &&
            cert_put(c, "root.pem", c->root, NULL);
 }
 
@@ -249,14 +257,12 @@ static void fingerprint_print(const char *what, X509 *cert)
 
 static int ceremony_run(struct ceremony *c)
 {
-    static const char *const base_dns[] = {"localhost", "acme.internal.test"}, *const base_ips[] = {
-                                                                                   "127.0.0.1",
-                                                                                   "::1"};
     int root_dir;
-    for (size_t i = 0; i < 2; i++) {
-        c->dns[c->dns_count++] = base_dns[i];
-        c->ips[c->ip_count++] = base_ips[i];
-    }
+    static const char *const base[] = {"localhost", "127.0.0.1", "::1"};
+    bool fits = name_add(&c->server, "acme.internal.test");
+    for (size_t i = 0; i < sizeof base / sizeof base[0]; i++)
+        fits = fits && name_add(&c->server, base[i]) && name_add(&c->signer, base[i]);
+    if (!fits) return fail("more than 62 names of a kind");
     if (failed(file_read(&c->passphrase, &c->arena, c->note, AT_FDCWD, c->passphrase_file)))
         return fail(c->note);
     while (c->passphrase.n > 0 && (c->passphrase.p[c->passphrase.n - 1] == '\n' ||
@@ -280,10 +286,9 @@ static int ceremony_run(struct ceremony *c)
 
 int ceremony_main(int argc, char **argv)
 {
-    struct ceremony c = {.dirfd = -1, .now = (int64_t)time(NULL)};
-    const char *offset = getenv(
-        "CERTMILL_TEST_CLOCK_OFFSET_S"); // so that a test can make what will be old
-    if (offset != NULL) c.now += atoll(offset);
+    if (failed(clock_start()))
+        return fail("CERTMILL_TEST_CLOCK_OFFSET_S is not a number of seconds");
+    struct ceremony c = {.dirfd = -1, .now = clock_wall_s()};
     int code = options_read(&c, argc, argv);
     if (code != 0) return code;
     arena_init(&c.arena, 1 << 20);

@@ -81,7 +81,7 @@ static bool payload_write(struct buf *b, const struct journal_record *r)
 
 static bool payload_read(struct journal_record *r, struct slice in)
 {
-    if (in.n < FIXED_LEN || (in.p[0] != JOURNAL_SIGNED && in.p[0] != JOURNAL_BURNED)) return false;
+    if (in.n < FIXED_LEN || in.p[0] < JOURNAL_SIGNED || in.p[0] > JOURNAL_RENEWED) return false;
     const uint8_t *p = in.p;
     r->kind = (enum journal_kind)p[0];
     memcpy(r->order.b, p + 1, 16);
@@ -258,6 +258,7 @@ static void entry_drop(struct journal *j, struct journal_entry *e)
 static void index_add(struct journal *j, uint32_t segment, uint64_t offset,
                       const struct journal_record *r)
 {
+    if (r->kind == JOURNAL_RENEWED) return; // of no order
     while (!list_empty(&j->ages)) {
         struct journal_entry *oldest = LIST_OWNER(j->ages.next, struct journal_entry, node);
         if (oldest->time_s + JOURNAL_INDEX_S >= r->time_s && j->entries.used < j->entries.count)

@@ -25,7 +25,9 @@ static void hex(const char *key, const uint8_t *p, size_t n, bool json)
 static void on_record(void *ctx, uint64_t position, const struct journal_record *r)
 {
     bool json = *(bool *)ctx;
-    const char *kind = r->kind == JOURNAL_SIGNED ? "signed" : "burned";
+    const char *kind = r->kind == JOURNAL_SIGNED   ? "signed"
+                       : r->kind == JOURNAL_BURNED ? "burned"
+                                                   : "renewed";
     printf(json ? "{\"position\":%llu,\"kind\":\"%s\",\"time\":%lld,\"caller\":\"%.*s\""
                 : "%llu %s time=%lld caller=%.*s",
            (unsigned long long)position, kind, (long long)r->time_s, SLICE_ARG(r->caller));

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cluster/core/files.h"
 #include "proto/der/der.h"
 #include "proto/der/pem.h"
 #include "proto/err.h"
 #include "signer/err.h"
-#include "signer/files.h"
 #include "signer/pki.h"
 #include "signer/vault.h"
 
@@ -127,6 +127,44 @@ static struct err serial_key_open(struct keystore *k, char *note, int dir, struc
     return OK;
 }
 
+// ---- what our own programs' certificates are made with
+
+static struct err certificate_object(X509 **out, struct keystore *k, char *note, int dir,
+                                     const char *name)
+{
+    struct slice pem;
+    TRY(file_read(&pem, &k->arena, note, dir, name));
+    *out = pki_cert_parse(pem);
+    if (*out != NULL) return OK;
+    snprintf(note, KEYSTORE_NOTE_MAX, "%s is not a PEM certificate", name);
+    return ERR(KEY);
+}
+
+// names_read takes the names of a certificate that the ceremony, or a renewal, has left.
+static struct err names_read(struct leaf_names *out, struct keystore *k, char *note, int dir,
+                             const char *name)
+{
+    X509 *x;
+    struct cert cert;
+    TRY(certificate_object(&x, k, note, dir, name));
+    struct err e = leaf_read(&cert, &k->arena, x);
+    if (!failed(e)) e = leaf_names_of(out, &k->arena, &cert);
+    X509_free(x);
+    if (failed(e)) snprintf(note, KEYSTORE_NOTE_MAX, "%s cannot be used: %s", name, err_text(e));
+    return e;
+}
+
+static struct err leaf_cas_open(struct keystore *k, char *note, int dir, struct slice passphrase)
+{
+    TRY(certificate_object(&k->internal.cert, k, note, dir, "internal-root.pem"));
+    TRY(key_read(&k->internal.key, note, dir, "internal-root.key", passphrase));
+    TRY(certificate_object(&k->server.cert, k, note, dir, "issuer-1.pem"));
+    k->server.key = k->issuer.key;
+    TRY(names_read(&k->signer_names, k, note, dir, "signer.pem"));
+    k->serves = faccessat(dir, "server.pem", F_OK, 0) == 0;
+    return k->serves ? names_read(&k->server_names, k, note, dir, "server.pem") : OK;
+}
+
 struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], const char *dir,
                          const char *passphrase_file, int64_t now_s)
 {
@@ -139,6 +177,7 @@ struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], con
     if (!failed(e)) {
         e = issuer_open(out, note, fd, passphrase, now_s);
         if (!failed(e)) e = serial_key_open(out, note, fd, passphrase);
+        if (!failed(e)) e = leaf_cas_open(out, note, fd, passphrase);
         close(fd);
     }
     vault_free((void *)(uintptr_t)passphrase.p);
@@ -149,6 +188,9 @@ struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], con
 void keystore_close(struct keystore *k)
 {
     EVP_PKEY_free(k->issuer.key);
+    EVP_PKEY_free(k->internal.key);
+    X509_free(k->internal.cert);
+    X509_free(k->server.cert);
     OPENSSL_cleanse(k->serial_key, sizeof k->serial_key);
     arena_fini(&k->arena);
     *k = (struct keystore){0};

@@ -1,11 +1,12 @@
-// keystore: what the signer holds secret: issuing keys and serial keys, opened once at start, in
-// locked memory where the system allows.
+// keystore: what the signer holds secret: issuing keys, the internal root's key and serial keys,
+// opened once at start, in locked memory where the system allows.
 #pragma once
 #include <openssl/evp.h>
 
 #include "proto/base/arena.h"
 #include "proto/der/cert.h"
 #include "proto/rpc/intent.h"
+#include "signer/leaf.h"
 
 enum { KEYSTORE_NOTE_MAX = 512 };
 
@@ -18,10 +19,19 @@ struct issuer {
     struct slice algorithm; // AlgorithmIdentifier of its signatures, DER
 };
 
+// struct leaf_ca: what certificates of our own programs are made with (signer/leaf.h).
+struct leaf_ca {
+    X509 *cert;
+    EVP_PKEY *key; // of the issuer: the one of struct issuer
+};
+
 struct keystore {
     struct arena arena;
-    struct issuer issuer;   // one per signer in this version; ids leave room for more
-    uint8_t serial_key[32]; // generation 1
+    struct issuer issuer; // one per signer in this version; ids leave room for more
+    struct leaf_ca internal, server;
+    struct leaf_names server_names, signer_names; // as the ceremony gave them
+    bool serves;                                  // there is a server certificate to renew
+    uint8_t serial_key[32];                       // generation 1
     uint32_t serial_generation;
 };
 

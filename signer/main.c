@@ -17,8 +17,9 @@
 #include "signer/ceremony.h"
 #include "signer/err.h"
 #include "signer/events.h"
-#include "signer/files.h"
+#include "signer/identity.h"
 #include "signer/journal_dump.h"
+#include "signer/renewal.h"
 #include "signer/sandbox.h"
 #include "signer/service.h"
 #include "signer/settings_main.h"
@@ -29,12 +30,14 @@ enum {
     NOTE_MAX = 512,
     DRAIN_ACCEPT_MS = 100,
     DRAIN_MS = 10000,
+    RENEWAL_MS = 3600000,
     CONNS_MAX = 256
 };
 
 static const char usage[] =
     "usage: certmill-signer --config FILE [--test-seams]\n"
     "       certmill-signer ceremony --dir DIR --passphrase-file FILE [options]\n"
+    "       certmill-signer renew --dir DIR --passphrase-file FILE [--force]\n"
     "       certmill-signer journal dump --dir DIR [--json]\n"
     "       certmill-signer config check FILE\n"
     "       certmill-signer config reference\n"
@@ -54,7 +57,8 @@ struct program {
     struct shard *shard;
     struct service *service;
     struct server *rpc, *private;
-    struct tls_context *tls;
+    struct identity identity;
+    struct timer renewal;
     bool ending, failed;
     char note[NOTE_MAX];
 };
@@ -115,23 +119,6 @@ static const struct server_handler private_handler = {.request = on_private,
 
 // ---- start
 
-static bool files_load(struct program *p, struct tls_options *o)
-{
-    int dir;
-    struct slice chain, key, trust;
-    bool ok = !failed(folder_open(&dir, p->note, AT_FDCWD, p->settings.dir, false));
-    ok = ok && !failed(file_read(&chain, &p->arena, p->note, dir, "signer.pem")) &&
-         !failed(file_read(&key, &p->arena, p->note, dir, "signer.key")) &&
-         !failed(file_read(&trust, &p->arena, p->note, dir, "internal-root.pem"));
-    if (ok)
-        *o = (struct tls_options){.chain_pem = chain,
-                                  .key_pem = key,
-                                  .trust_pem = trust,
-                                  .peer_required = true,
-                                  .alpn_h2 = true};
-    return ok;
-}
-
 static bool secrets_open(struct program *p)
 {
     const struct profile_settings *settings = p->settings.profiles.items;
@@ -153,11 +140,41 @@ static void on_stopped(void *ctx)
     asked_to_end = 1;
 }
 
+// on_renewal: once an hour, whether the signer's own certificate is past half of its life.
+// Connections that have begun hold on to the old context.
+static void on_renewal(struct timer *t)
+{
+    struct program *p = LIST_OWNER(t, struct program, renewal);
+    struct tls_context *old;
+    struct err e = identity_renew(&p->identity, &old, p->note, &p->keys, shard_wall_s(p->shard));
+    if (failed(e))
+        LOG(p->log, &EVENT_SIGNER_RENEW_FAILED, p->note);
+    else if (old != NULL) {
+        server_tls_set(p->rpc, p->identity.tls);
+        tls_context_free(old);
+        LOG(p->log, &EVENT_SIGNER_RENEWED, NULL, LOG_STR("file", "signer"),
+            LOG_STR("caller", "itself"));
+    }
+    timer_set(p->shard, t, RENEWAL_MS);
+}
+
+static bool identity_start(struct program *p)
+{
+    bool renewed;
+    if (failed(identity_open(&p->identity, p->note, p->settings.dir, &p->keys,
+                             shard_wall_s(p->shard), &renewed)))
+        return false;
+    if (renewed)
+        LOG(p->log, &EVENT_SIGNER_RENEWED, NULL, LOG_STR("file", "signer"),
+            LOG_STR("caller", "itself"));
+    p->renewal.fire = on_renewal;
+    timer_set(p->shard, &p->renewal, RENEWAL_MS);
+    return true;
+}
+
 static bool servers_start(struct program *p)
 {
-    struct tls_options o;
-    if (!files_load(p, &o) || failed(tls_context_new(&p->tls, p->note, sizeof p->note, true, &o)))
-        return false;
+    if (!identity_start(p)) return false;
     struct service_options so = {.settings = &p->settings,
                                  .profiles = p->profiles,
                                  .profile_count = p->settings.profiles.count,
@@ -170,7 +187,7 @@ static bool servers_start(struct program *p)
     struct server_options rpc = {.name = "rpc",
                                  .listen = p->settings.address.address,
                                  .listen_len = p->settings.address.len,
-                                 .tls = p->tls,
+                                 .tls = p->identity.tls,
                                  .plain_version = HTTP_2,
                                  .http = {.head_size_max = 16384,
                                           .body_size_max = (1 << 20) + 16,
@@ -269,6 +286,7 @@ static void loop(struct program *p)
 
 static void stop(struct program *p)
 {
+    timer_cancel(&p->renewal);
     server_free(p->rpc);
     server_free(p->private);
     for (int i = 0; p->shard != NULL && i < 10; i++) shard_turn(p->shard, 1);
@@ -276,7 +294,7 @@ static void stop(struct program *p)
     journal_close(&p->journal);
     keystore_close(&p->keys);
     if (p->shard != NULL) shard_free(p->shard);
-    tls_context_free(p->tls);
+    identity_close(&p->identity);
     metrics_free(p->metrics);
     log_free(p->log);
 }
@@ -331,6 +349,7 @@ int main(int argc, char **argv)
     signer_err_register();
     if (argc > 1 && strcmp(argv[1], "ceremony") == 0) return ceremony_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "journal") == 0) return journal_dump_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "renew") == 0) return renewal_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "config") == 0) return settings_main(argc - 1, argv + 1);
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (o == 'c')

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cluster/core/seam.h"
+#include "proto/der/csr.h"
 #include "proto/err.h"
 #include "proto/rpc/health.pb-c.h"
 #include "proto/rpc/signer.pb-c.h"
@@ -13,6 +14,7 @@
 #include "signer/err.h"
 #include "signer/events.h"
 #include "signer/lint.h"
+#include "signer/renewal.h"
 #include "signer/tbs.h"
 #include "signer/wire.h"
 
@@ -21,6 +23,7 @@ enum {
     SIGN_SIZE_MAX = 1 << 20,
     SMALL_SIZE_MAX = 65536,
     TURN_MAX = 4096,
+    RENEWALS_PER_MINUTE = 60,
     BACK_S = 3600,
     AHEAD_S = 5
 };
@@ -61,6 +64,8 @@ struct service {
     uint64_t signed_count;
     int64_t rate_second;
     int64_t rate_count;
+    int64_t renewal_minute;
+    unsigned renewal_count;
     bool stopped;
 };
 
@@ -380,6 +385,115 @@ static void on_burn(void *ctx, struct rpc_request *r, const ProtobufCMessage *me
     queue(ctx, r, one, m->intent == NULL ? 0 : 1, true);
 }
 
+// ---- Renew
+
+// caller_kind is which certificate a caller has; LEAF_KINDS when it has none that is renewed.
+static enum leaf_kind caller_kind(const char *role)
+{
+    for (enum leaf_kind k = 0; k < LEAF_KINDS; k++)
+        if (leaf_role(k) != NULL && strcmp(role, leaf_role(k)) == 0) return k;
+    return LEAF_KINDS;
+}
+
+// journal_renewed records a renewal and waits for the disk, as for any other signature of a CA key.
+static bool journal_renewed(struct service *s, const char *caller, struct slice csr,
+                            struct slice der, struct arena *a)
+{
+    struct cert cert;
+    const char *note = "";
+    struct journal_record r = {.kind = JOURNAL_RENEWED,
+                               .time_s = shard_wall_s(s->shard),
+                               .caller = slice_str(caller),
+                               .intent = csr,
+                               .certificate = der};
+    if (failed(cert_parse(&cert, &note, a, der)) || cert.serial.n > SERIAL_LEN) return false;
+    memcpy(r.serial + SERIAL_LEN - cert.serial.n, cert.serial.p, cert.serial.n);
+    SHA256(csr.p, csr.n, r.intent_hash);
+    SHA256(cert.tbs.p, cert.tbs.n, r.tbs_hash);
+    SHA256(der.p, der.n, r.certificate_hash);
+    return !failed(journal_add(s->o.journal, &r)) && !failed(journal_sync(s->o.journal));
+}
+
+static bool renewal_rate_taken(struct service *s)
+{
+    int64_t minute = shard_wall_s(s->shard) / 60;
+    if (minute != s->renewal_minute) {
+        s->renewal_minute = minute;
+        s->renewal_count = 0;
+    }
+    return ++s->renewal_count <= RENEWALS_PER_MINUTE;
+}
+
+// renewal_key is the request's public key when it proves possession and is of a curve.
+static EVP_PKEY *renewal_key(struct arena *a, struct slice der, const char **note)
+{
+    struct csr csr;
+    if (failed(csr_parse(&csr, note, a, der))) return NULL;
+    *note = "the request's own signature does not verify: no proof of possession";
+    if (failed(csr_verify(&csr))) return NULL;
+    *note = "the key is not of P-256 or P-384";
+    if (csr.kind.type != KEY_P256 && csr.kind.type != KEY_P384) return NULL;
+    return public_key_load(csr.spki);
+}
+
+static void renew(struct service *s, struct rpc_request *r, enum leaf_kind kind, EVP_PKEY *key,
+                  struct slice csr)
+{
+    char note[KEYSTORE_NOTE_MAX];
+    struct buf chain, der;
+    Certmill__Signer__V1__RenewResponse m = CERTMILL__SIGNER__V1__RENEW_RESPONSE__INIT;
+    buf_init(&chain, SMALL_SIZE_MAX);
+    buf_init(&der, SMALL_SIZE_MAX);
+    bool made = !failed(renewal_make(&chain, &der, note, s->o.keys, kind, key,
+                                     shard_wall_s(s->shard))) &&
+                !failed(buf_add(&chain, slice_of("", 1)));
+    struct list none;
+    list_init(&none);
+    if (!made)
+        rpc_fail(r, RPC_FAILED_PRECONDITION, note);
+    else if (!journal_renewed(s, rpc_request_peer(r), csr, buf_slice(&der), rpc_request_arena(r))) {
+        rpc_fail(r, RPC_UNAVAILABLE, "the signer's journal has failed");
+        stop(s, &none);
+    } else {
+        LOG(shard_log(s->shard), &EVENT_SIGNER_RENEWED, NULL, LOG_STR("file", leaf_file(kind)),
+            LOG_STR("caller", rpc_request_peer(r)));
+        m.chain = (char *)(uintptr_t)buf_slice(&chain).p;
+        rpc_reply(r, &m.base);
+    }
+    buf_fini(&chain);
+    buf_fini(&der);
+}
+
+static void on_renew(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
+{
+    struct service *s = ctx;
+    const Certmill__Signer__V1__RenewRequest *q = (const Certmill__Signer__V1__RenewRequest *)
+        message;
+    const char *note = "";
+    bool server = q->purpose == CERTMILL__SIGNER__V1__RENEW_REQUEST__PURPOSE__SERVER;
+    enum leaf_kind kind = server ? LEAF_SERVER : caller_kind(rpc_request_peer(r));
+    struct slice csr = slice_of(q->csr.data, q->csr.len);
+    if (s->stopped) {
+        rpc_fail(r, RPC_UNAVAILABLE, "the signer is stopping");
+        return;
+    }
+    if (kind == LEAF_KINDS ||
+        (!server && q->purpose != CERTMILL__SIGNER__V1__RENEW_REQUEST__PURPOSE__INTERNAL)) {
+        rpc_fail(r, RPC_INVALID_ARGUMENT, "the purpose is neither INTERNAL nor SERVER");
+        return;
+    }
+    if (!renewal_rate_taken(s)) {
+        rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "too many renewals in this minute; try again later");
+        return;
+    }
+    EVP_PKEY *key = renewal_key(rpc_request_arena(r), csr, &note);
+    if (key == NULL)
+        rpc_fail(r, RPC_INVALID_ARGUMENT, note);
+    else
+        renew(s, r, kind, key, csr);
+    EVP_PKEY_free(key);
+}
+
 // ---- Describe and health
 
 static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *out, struct arena *a,
@@ -468,6 +582,8 @@ static void on_health(void *ctx, struct rpc_request *r, const ProtobufCMessage *
 }
 
 static const char *const acme_only[] = {"urn:certmill:role:acme", NULL};
+static const char *const renewable[] = {"urn:certmill:role:acme", "urn:certmill:role:operator",
+                                        NULL};
 static const char *const known[] = {"urn:certmill:role:acme", "urn:certmill:role:operator",
                                     "urn:certmill:role:signer", NULL};
 
@@ -476,6 +592,8 @@ static const struct rpc_method methods[] = {
      &certmill__signer__v1__sign_response__descriptor, SIGN_SIZE_MAX, acme_only, on_sign},
     {"/certmill.signer.v1.Signer/Burn", &certmill__signer__v1__burn_request__descriptor,
      &certmill__signer__v1__burn_response__descriptor, SMALL_SIZE_MAX, acme_only, on_burn},
+    {"/certmill.signer.v1.Signer/Renew", &certmill__signer__v1__renew_request__descriptor,
+     &certmill__signer__v1__renew_response__descriptor, SMALL_SIZE_MAX, renewable, on_renew},
     {"/certmill.signer.v1.Signer/Describe", &certmill__signer__v1__describe_request__descriptor,
      &certmill__signer__v1__describe_response__descriptor, SMALL_SIZE_MAX, known, on_describe},
     {"/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_request__descriptor,

@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cluster/core/files.h"
 #include "cluster/core/owned.h"
+#include "proto/err.h"
 #include "signer/err.h"
 
 #ifndef SYS_memfd_secret
@@ -193,3 +195,25 @@ void OPENSSL_memory_free(void *p)
 }
 
 size_t OPENSSL_memory_get_size(void *p) { return ((struct block *)p - 1)->used; }
+
+// ---- files
+
+struct err file_read_secret(struct slice *out, char *note, int dir, const char *path)
+{
+    int fd;
+    size_t n;
+    TRY(file_open_sized(&fd, &n, note, dir, path));
+    uint8_t *p = vault_alloc(n + 1);
+    if (p == NULL) {
+        close(fd);
+        snprintf(note, FILES_NOTE_MAX, "no memory to read %s", path);
+        return ERR(KEY);
+    }
+    struct err e = file_read_close(fd, p, n, note, path);
+    if (failed(e)) {
+        vault_free(p);
+        return e;
+    }
+    *out = slice_of(p, n);
+    return OK;
+}

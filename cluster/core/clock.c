@@ -51,6 +51,8 @@ int64_t clock_wall_us(void)
     return ((int64_t)now.tv_sec + offset_s) * 1000000 + now.tv_nsec / 1000;
 }
 
+int64_t clock_wall_s(void) { return clock_wall_us() / 1000000; }
+
 uint64_t clock_monotonic_ns(void)
 {
     struct timespec now;

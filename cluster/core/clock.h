@@ -19,5 +19,8 @@ int64_t clock_offset_s(void);
 void clock_say(struct log *log);
 // clock_wall_us is wall time in microseconds since 1970, shifted by the seam.
 int64_t clock_wall_us(void);
+// clock_wall_s is the same in whole seconds: what certificates are compared with
+// (tls_options.now_s).
+int64_t clock_wall_s(void);
 // clock_monotonic_ns never goes back and is not shifted.
 uint64_t clock_monotonic_ns(void);

@@ -1,7 +1,7 @@
-// files: small files of the state directory: read whole with a bound, written whole or not at all
-// (temporary name, fsync, rename, fsync of the folder), mode 0600. Paths are relative to a folder's
-// descriptor, which stays usable after privileges were dropped. Called at start, by the ceremony
-// and by renewals.
+// files: small files: read whole with a bound, written whole or not at all (temporary name, fsync,
+// rename, fsync of the folder). Paths are relative to a folder's descriptor, which stays usable
+// after privileges were dropped. They block: called at start, by commands and by renewals, on
+// main's thread, never on a core.
 #pragma once
 #include <fcntl.h>
 
@@ -15,9 +15,11 @@ enum { FILE_SIZE_MAX = 1 << 20, FILES_NOTE_MAX = 512 };
 // sentence that names `path`. ERR_SYSTEM.
 RESULT file_read(struct slice *out, struct arena *a, char note[FILES_NOTE_MAX], int dir,
                  const char *path);
-// file_read_secret is file_read into memory from vault_alloc, which the caller frees with
-// vault_free. ERR_SYSTEM, ERR_KEY.
-RESULT file_read_secret(struct slice *out, char note[FILES_NOTE_MAX], int dir, const char *path);
+// file_open_sized opens a plain file of at most FILE_SIZE_MAX bytes and says how long it is;
+// file_read_close reads exactly n bytes and closes it, whatever comes. ERR_SYSTEM.
+RESULT file_open_sized(int *out_fd, size_t *out_n, char note[FILES_NOTE_MAX], int dir,
+                       const char *path);
+RESULT file_read_close(int fd, uint8_t *p, size_t n, char note[FILES_NOTE_MAX], const char *path);
 // file_create writes a file that must not exist; file_replace writes it whether it exists or not.
 // Mode is 0600 for `secret`, 0644 otherwise. When they return OK the file survives a crash.
 // ERR_SYSTEM.

@@ -1,4 +1,4 @@
-#include "signer/files.h"
+#include "cluster/core/files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,8 +8,6 @@
 
 #include "cluster/err.h"
 #include "proto/err.h"
-#include "signer/err.h"
-#include "signer/vault.h"
 
 static struct err fail(char note[FILES_NOTE_MAX], const char *what, const char *path)
 {
@@ -21,7 +19,8 @@ static struct err fail(char note[FILES_NOTE_MAX], const char *what, const char *
     return ERR(SYSTEM);
 }
 
-static struct err open_sized(int *out_fd, size_t *out_n, char *note, int dir, const char *path)
+struct err file_open_sized(int *out_fd, size_t *out_n, char note[FILES_NOTE_MAX], int dir,
+                           const char *path)
 {
     int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return fail(note, "read", path);
@@ -36,8 +35,8 @@ static struct err open_sized(int *out_fd, size_t *out_n, char *note, int dir, co
     return OK;
 }
 
-// Reads exactly n bytes and closes fd.
-static struct err read_close(int fd, uint8_t *p, size_t n, char *note, const char *path)
+struct err file_read_close(int fd, uint8_t *p, size_t n, char note[FILES_NOTE_MAX],
+                           const char *path)
 {
     size_t have = 0;
     while (have < n) {
@@ -55,35 +54,15 @@ struct err file_read(struct slice *out, struct arena *a, char note[FILES_NOTE_MA
 {
     int fd;
     size_t n;
-    TRY(open_sized(&fd, &n, note, dir, path));
+    TRY(file_open_sized(&fd, &n, note, dir, path));
     uint8_t *p = arena_alloc(a, n + 1);
     if (p == NULL) {
         close(fd);
         snprintf(note, FILES_NOTE_MAX, "no memory to read %s", path);
         return ERR(NO_SPACE);
     }
-    TRY(read_close(fd, p, n, note, path));
+    TRY(file_read_close(fd, p, n, note, path));
     p[n] = 0;
-    *out = slice_of(p, n);
-    return OK;
-}
-
-struct err file_read_secret(struct slice *out, char note[FILES_NOTE_MAX], int dir, const char *path)
-{
-    int fd;
-    size_t n;
-    TRY(open_sized(&fd, &n, note, dir, path));
-    uint8_t *p = vault_alloc(n + 1);
-    if (p == NULL) {
-        close(fd);
-        snprintf(note, FILES_NOTE_MAX, "no memory to read %s", path);
-        return ERR(KEY);
-    }
-    struct err e = read_close(fd, p, n, note, path);
-    if (failed(e)) {
-        vault_free(p);
-        return e;
-    }
     *out = slice_of(p, n);
     return OK;
 }
