@@ -45,8 +45,9 @@ static void status_respond(struct http_exchange *x, enum rpc_status status, cons
 void rpc_fail(struct rpc_request *r, enum rpc_status status, const char *text)
 {
     struct http_exchange *x = r->x;
-    arena_fini(&r->messages);
+    struct arena messages = r->messages; // `text` may lie in it; `r` goes with the exchange
     status_respond(x, status, text);
+    arena_fini(&messages);
 }
 
 static void reply(struct rpc_request *r, struct buf *framed, const ProtobufCMessage *response)

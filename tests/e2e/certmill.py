@@ -84,7 +84,9 @@ class Dev:
         log = os.path.join(self.state, "log")
         for name in sorted(os.listdir(log)) if os.path.isdir(log) else []:
             with open(os.path.join(log, name), encoding="utf-8", errors="replace") as f:
-                sys.stderr.write(f"== {name}\n" + "".join(f.readlines()[-15:]))
+                lines = f.readlines()
+            fault = next((i for i, line in enumerate(lines) if "Sanitizer" in line or "runtime error" in line), None)
+            sys.stderr.write(f"== {name}\n" + "".join(lines[-15:] if fault is None else lines[fault : fault + 40]))
 
     def __enter__(self):
         return self.start()
