@@ -96,11 +96,19 @@ static struct err issuer_open(struct keystore *k, char *note, int dir, struct sl
                               int64_t now_s)
 {
     struct issuer *i = &k->issuer;
+    struct cert root;
     const char *why = "";
     TRY(certificate_read(&i->certificate, k, note, dir, "issuer-1.pem"));
     TRY(certificate_read(&i->root, k, note, dir, "root.pem"));
-    if (failed(cert_parse(&i->cert, &why, &k->arena, i->certificate)))
+    if (failed(cert_parse(&i->cert, &why, &k->arena, i->certificate)) ||
+        failed(cert_parse(&root, &why, &k->arena, i->root)))
         return note_set(note, ERR_KEY, why);
+    if (!i->cert.is_ca || i->cert.ski.n == 0)
+        return note_set(note, ERR_KEY,
+                        "issuer-1.pem is not the certificate of a CA with a key identifier");
+    if (failed(cert_verify_signed_by(&i->cert, root.spki)))
+        return note_set(note, ERR_KEY, "issuer-1.pem is not signed by the key of root.pem");
+    i->root_spki = root.spki;
     if (i->cert.not_after <= now_s)
         return note_set(note, ERR_EXPIRED_CA,
                         "the issuing CA's certificate has expired: make a new one with a ceremony "

@@ -15,6 +15,7 @@ struct issuer {
     EVP_PKEY *key;
     struct slice certificate, root; // DER
     struct cert cert;               // parsed
+    struct slice root_spki;         // key of the root: neither is ever certified as a leaf
     uint8_t certificate_hash[HASH_LEN];
     struct slice algorithm; // AlgorithmIdentifier of its signatures, DER
 };

@@ -1,32 +1,42 @@
 #include "signer/profile.h"
 
 #include <openssl/sha.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static void list_write(char *out, size_t size, const struct config_list *list)
+static void add(SHA256_CTX *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add(SHA256_CTX *h, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    CHECK(n >= 0 && (size_t)n < sizeof text); // the settings' bounds are below
+    SHA256_Update(h, text, (size_t)n);
+}
+
+static void add_list(SHA256_CTX *h, const char *key, const struct config_list *list)
 {
     const char *const *items = list->items;
-    size_t n = 0;
-    out[0] = 0;
-    for (size_t i = 0; i < list->count && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, "%s%s", i == 0 ? "" : ",", items[i]);
+    add(h, "%s=", key);
+    for (size_t i = 0; i < list->count; i++) add(h, "%s%s", i == 0 ? "" : ",", items[i]);
+    add(h, "\n");
 }
 
 void profile_make(struct profile *out, const struct profile_settings *s)
 {
-    char keys[256], names[PROFILE_TEXT_MAX - 1024];
-    list_write(keys, sizeof keys, &s->key_kinds);
-    list_write(names, sizeof names, &s->names);
+    SHA256_CTX h;
     out->settings = s;
     out->template_version = TEMPLATE_VERSION;
-    snprintf(out->text, sizeof out->text,
-             "certmill "
-             "profile\nname=%s\nvalidity=%lld\nbackdate=%lld\nkeys=%s\nclient_auth=%d\nno_rev_"
-             "avail=%d\nnames=%s\n",
-             s->name, (long long)s->validity_ms / 1000, (long long)s->backdate_ms / 1000, keys,
-             s->client_auth, s->no_rev_avail, names);
-    SHA256((const uint8_t *)out->text, strlen(out->text), out->hash);
+    SHA256_Init(&h);
+    add(&h, "certmill profile\nname=%s\nvalidity=%lld\nbackdate=%lld\n", s->name,
+        (long long)s->validity_ms / 1000, (long long)s->backdate_ms / 1000);
+    add_list(&h, "keys", &s->key_kinds);
+    add(&h, "client_auth=%d\nno_rev_avail=%d\n", s->client_auth, s->no_rev_avail);
+    add_list(&h, "names", &s->names);
+    SHA256_Final(out->hash, &h);
 }
 
 bool profile_key_allowed(const struct profile *p, struct public_key_kind kind)
@@ -38,7 +48,7 @@ bool profile_key_allowed(const struct profile *p, struct public_key_kind kind)
                        : kind.type == KEY_ED25519 ? "Ed25519"
                        : kind.type == KEY_RSA     ? "RSA-2048"
                                                   : "";
-    if (kind.type == KEY_RSA && (kind.bits < 2048 || kind.bits > 4096)) return false;
+    if (!public_key_size_allowed(kind)) return false;
     for (size_t i = 0; i < p->settings->key_kinds.count; i++)
         if (strcmp(kinds[i], want) == 0) return true;
     return false;
@@ -47,7 +57,9 @@ bool profile_key_allowed(const struct profile *p, struct public_key_kind kind)
 bool profile_name_allowed(const struct profile *p, const struct identifier *name)
 {
     const char *const *suffixes = p->settings->names.items;
-    if (name->type != IDENTIFIER_DNS) return false; // this version signs DNS names only
+    // This version signs DNS names only, and no wildcards: nothing has validated a whole zone.
+    if (name->type != IDENTIFIER_DNS || (name->value.n > 0 && name->value.p[0] == '*'))
+        return false;
     if (p->settings->names.count == 0) return true;
     for (size_t i = 0; i < p->settings->names.count; i++) {
         size_t n = strlen(suffixes[i]);

@@ -6,18 +6,18 @@
 #include "proto/rpc/intent.h"
 #include "signer/settings.h"
 
-enum { TEMPLATE_VERSION = 1, PROFILE_TEXT_MAX = 8192, KEY_KINDS_MAX = 8 };
+enum { TEMPLATE_VERSION = 1, KEY_KINDS_MAX = 8 };
 
 struct profile {
     const struct profile_settings *settings;
-    uint8_t hash[HASH_LEN];
+    uint8_t hash[HASH_LEN]; // SHA-256 of the canonical text
     uint32_t template_version;
-    char text[PROFILE_TEXT_MAX]; // canonical
 };
 
-// profile_make fills `out`; settings stay borrowed.
+// profile_make fills `out`; settings stay borrowed. They must have passed signer_settings_check:
+// its bounds keep the canonical text free of doubt.
 void profile_make(struct profile *out, const struct profile_settings *settings);
 // profile_key_allowed and profile_name_allowed are the signer's own policy: key kinds, and names
-// below the profile's suffixes (none: any name).
+// below the profile's suffixes (none: any name), no wildcards.
 bool profile_key_allowed(const struct profile *p, struct public_key_kind kind);
 bool profile_name_allowed(const struct profile *p, const struct identifier *name);

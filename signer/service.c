@@ -103,6 +103,10 @@ const char *service_judge(const struct service_options *o, const struct intent *
     *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED;
     if (failed(public_key_kind_of(&kind, in->spki)) || !profile_key_allowed(p, kind))
         return "the key is not of a kind that the profile takes";
+    if (slice_eq(in->spki, issuer->cert.spki) || slice_eq(in->spki, issuer->root_spki))
+        return "the key is a key of this CA";
+    if (in->name_count == 0 || in->name_count > IDENTIFIER_COUNT_MAX)
+        return "a certificate has 1 to 100 names";
     for (size_t i = 0; i < in->name_count; i++)
         if (!profile_name_allowed(p, &in->names[i]))
             return "a name is outside what this signer signs under the profile";

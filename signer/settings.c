@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/der/name.h"
+
+enum { PROFILE_NAME_MAX = 64 };
+
 #define IN(type, member) .offset = offsetof(type, member)
 
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
@@ -134,26 +138,73 @@ const struct setting signer_settings_table[] = {
     {0},
 };
 
+static bool kind_known(const char *kind)
+{
+    for (size_t i = 0; key_choices[i] != NULL; i++)
+        if (strcmp(key_choices[i], kind) == 0) return true;
+    return false;
+}
+
+// A profile's name is in its canonical text, in logs and in what ACME clients see.
+static bool name_plain(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t n = strlen(name);
+    return n > 0 && n <= PROFILE_NAME_MAX && strspn(name, allowed) == n;
+}
+
+static bool suffix_canonical(const char *suffix)
+{
+    struct arena a;
+    struct slice canonical;
+    arena_init(&a, 4096);
+    bool ok = !failed(dns_name_canonical(&canonical, &a, slice_str(suffix), false)) &&
+              slice_eq_str(canonical, suffix);
+    arena_fini(&a);
+    return ok;
+}
+
+static bool profile_check(const struct profile_settings *p, char error[CONFIG_ERROR_MAX])
+{
+    const char *const *kinds = p->key_kinds.items, *const *suffixes = p->names.items;
+    if (!name_plain(p->name))
+        return snprintf(error, CONFIG_ERROR_MAX,
+                        "profiles: a name has 1 to %d letters, digits, dots, hyphens or "
+                        "underscores; got \"%.80s\"",
+                        PROFILE_NAME_MAX, p->name),
+               false;
+    for (size_t k = 0; k < p->key_kinds.count; k++)
+        if (!kind_known(kinds[k]))
+            return snprintf(error, CONFIG_ERROR_MAX,
+                            "profiles.%s.keys: %.80s is no key kind; expected P-256, P-384, "
+                            "RSA-2048, P-521 or Ed25519",
+                            p->name, kinds[k]),
+                   false;
+    for (size_t k = 0; k < p->names.count; k++)
+        if (!suffix_canonical(suffixes[k]))
+            return snprintf(error, CONFIG_ERROR_MAX,
+                            "profiles.%s.names: \"%.80s\" is no DNS suffix; expected lower-case "
+                            "labels without a dot in front, such as corp.example",
+                            p->name, suffixes[k]),
+                   false;
+    if (p->validity_ms % 1000 != 0 || p->backdate_ms % 1000 != 0)
+        return snprintf(error, CONFIG_ERROR_MAX,
+                        "profiles.%s: validity and backdate are whole seconds", p->name),
+               false;
+    if (p->backdate_ms >= p->validity_ms)
+        return snprintf(error, CONFIG_ERROR_MAX,
+                        "profiles.%s: backdate is not shorter than validity: a certificate would "
+                        "have expired when it is made",
+                        p->name),
+               false;
+    return true;
+}
+
 bool signer_settings_check(const struct signer_settings *s, char error[CONFIG_ERROR_MAX])
 {
     const struct profile_settings *profiles = s->profiles.items;
-    for (size_t i = 0; i < s->profiles.count; i++) {
-        const char *const *kinds = profiles[i].key_kinds.items;
-        for (size_t k = 0; k < profiles[i].key_kinds.count; k++) {
-            size_t c = 0;
-            while (key_choices[c] != NULL && strcmp(key_choices[c], kinds[k]) != 0) c++;
-            if (key_choices[c] == NULL)
-                return snprintf(error, CONFIG_ERROR_MAX,
-                                "profiles.%s.keys: %s is no key kind; expected P-256, P-384, "
-                                "RSA-2048, P-521 or Ed25519",
-                                profiles[i].name, kinds[k]),
-                       false;
-        }
-        if (profiles[i].validity_ms % 1000 != 0 || profiles[i].backdate_ms % 1000 != 0)
-            return snprintf(error, CONFIG_ERROR_MAX,
-                            "profiles.%s: validity and backdate are whole seconds",
-                            profiles[i].name),
-                   false;
-    }
+    for (size_t i = 0; i < s->profiles.count; i++)
+        if (!profile_check(&profiles[i], error)) return false;
     return true;
 }
