@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "api/events.h"
+#include "api/identity.h"
+#include "api/node_rpc.h"
 #include "proto/err.h"
 
 enum { TICK_MS = 1000 };
@@ -87,6 +89,10 @@ static void on_tick(struct timer *t)
     metric_set(m, core, &METRIC_REQUESTS_OPEN, (int64_t)e->request_count);
     metric_set(m, core, &METRIC_ISSUANCES_OPEN, (int64_t)e->issuance_count);
     metric_set(m, core, &METRIC_VALIDATIONS_OPEN, (int64_t)e->validations.count);
+    if (core == 0 && e->identity != NULL) {
+        metric_set(m, core, &METRIC_SERVER_ENDS, e->identity->ends_s[0]);
+        metric_set(m, core, &METRIC_INTERNAL_ENDS, e->identity->ends_s[1]);
+    }
     timer_set(e->shard, &e->tick, TICK_MS);
 }
 
@@ -129,10 +135,15 @@ void edge_fini(struct edge *e)
     buf_fini(&e->scratch);
 }
 
-void edge_front_set(struct edge *e, const struct front *front)
+void edge_front_set(struct edge *e, const struct front *front) { e->front = front; }
+
+void edge_identity_set(struct edge *e, const struct identity *identity)
 {
-    e->front = front;
-    if (e->server != NULL) server_tls_set(e->server, front->tls);
+    e->identity = identity;
+    if (e->server != NULL) server_tls_set(e->server, identity->server);
+    if (e->signer != NULL) signer_client_tls_set(e->signer, identity->signer);
+    if (e->node_rpc != NULL)
+        node_rpc_tls_set(e->node_rpc, identity->cluster_server, identity->cluster_client);
 }
 
 // ---- the end

@@ -18,6 +18,8 @@ struct tenant {
     struct validate_policy policy;
 };
 
+struct identity; // api/identity.h
+
 // struct front is what all cores share, const after it was made. A reload makes a new one with the
 // same node, boot and secret; requests that began under the old one end under it (api/run.h keeps
 // it for as long).
@@ -29,7 +31,6 @@ struct front {
     struct slice cluster_secret;
     struct id node; // new with each start, as `boot` is
     uint64_t boot;
-    struct tls_context *tls; // of the listener for ACME clients
 };
 
 enum {
@@ -70,6 +71,7 @@ struct edge {
     struct signer_client *signer;
     struct catalog catalog;
     struct validator *validator;
+    const struct identity *identity;
     struct server *server;
     struct node_rpc *node_rpc;
     struct server *private_server; // first shard only
@@ -103,8 +105,10 @@ static inline struct edge *edge_of(struct shard *s) { return shard_slot_get(s, S
 // what a failed edge_init has begun.
 RESULT edge_init(struct edge *e, struct shard *shard, const struct front *front);
 void edge_fini(struct edge *e);
-// edge_front_set takes a reloaded configuration into use.
+// edge_front_set takes a reloaded configuration into use, edge_identity_set renewed certificates:
+// new connections use them.
 void edge_front_set(struct edge *e, const struct front *front);
+void edge_identity_set(struct edge *e, const struct identity *identity);
 // edge_drain begins the end: the server drains, and `quiet` runs when the last request, validation
 // and issuance has ended. edge_quiet_check is called wherever one of them ends.
 void edge_drain(struct edge *e, void (*quiet)(struct edge *e));

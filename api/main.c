@@ -1,6 +1,7 @@
 // certmill-acme: the ACME front end. main reads the command line, starts the program and waits for
 // signals.
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "signer/err.h"
 #include "store/err.h"
 
-enum { EXIT_FAILED = 1, EXIT_CONFIG = 2 };
+enum { EXIT_FAILED = 1, EXIT_CONFIG = 2, FIRST_TEND_MS = 2000 };
 
 static const char usage[] =
     "usage: certmill-acme --config FILE [--test-seams]\n"
@@ -64,8 +65,14 @@ static int serve(const char *path, bool seams)
         log_flush(program_log(p));
         _exit(fail(EXIT_FAILED, note)); // cores that had started are not taken apart one by one
     }
-    for (struct signalfd_siginfo info; read(signals, &info, sizeof info) == sizeof info;) {
-        if (info.ssi_signo != SIGHUP) break;
+    for (unsigned wait_ms = FIRST_TEND_MS;;) {
+        struct pollfd fd = {.fd = signals, .events = POLLIN};
+        struct signalfd_siginfo info;
+        if (poll(&fd, 1, (int)wait_ms) == 0) {
+            wait_ms = program_tend(p);
+            continue;
+        }
+        if (read(signals, &info, sizeof info) != sizeof info || info.ssi_signo != SIGHUP) break;
         program_reload(p);
     }
     program_drain(p);

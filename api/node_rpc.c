@@ -176,6 +176,14 @@ unsigned node_rpc_port(const struct node_rpc *n)
     return n->server == NULL ? 0 : server_port(n->server);
 }
 
+void node_rpc_tls_set(struct node_rpc *n, struct tls_context *server_tls,
+                      struct tls_context *client_tls)
+{
+    n->client_tls = client_tls;
+    if (n->server != NULL) server_tls_set(n->server, server_tls);
+    for (size_t i = 0; i < n->peer_count; i++) rpc_channel_tls_set(n->peers[i].channel, client_tls);
+}
+
 // ---- peers
 
 static struct rpc_channel *channel_open(struct node_rpc *n, const char *address)

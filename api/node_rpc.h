@@ -25,6 +25,9 @@ RESULT node_rpc_new(struct node_rpc **out, char *note, size_t note_size, struct 
 void node_rpc_free(struct node_rpc *n);
 // node_rpc_port is the bound port (after listening on port 0); 0 when this shard does not listen.
 unsigned node_rpc_port(const struct node_rpc *n);
+// node_rpc_tls_set replaces the contexts for connections made from now on.
+void node_rpc_tls_set(struct node_rpc *n, struct tls_context *server_tls,
+                      struct tls_context *client_tls);
 // node_rpc_members tells who is there now: connections follow.
 void node_rpc_members(struct node_rpc *n, const struct members *members);
 // The functions below take NULL: there are no peers.

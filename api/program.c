@@ -10,10 +10,12 @@
 
 #include "api/events.h"
 #include "api/handover.h"
+#include "api/identity.h"
 #include "api/issuance.h"
 #include "api/jobs/jobs.h"
 #include "api/node_rpc.h"
 #include "api/private.h"
+#include "api/renewal.h"
 #include "api/router.h"
 #include "api/secrets.h"
 #include "cluster/core/clock.h"
@@ -32,6 +34,8 @@ enum {
     LEAVE_MS = 5000,          // for the handover and the last heartbeat, after the drain
     GENERATION_KEPT_S = 3600, // nothing that began under an older configuration runs any more
     LAST_TURNS = 8,
+    TEND_MS = 3600000,
+    TEND_AGAIN_MS = 15000,
     CONNECT_MS = 2000,
     DESCRIBE_MS = 5000,
     SIGN_QUEUE_MAX = 65536,
@@ -44,6 +48,13 @@ struct generation {
     struct arena arena;
     struct settings settings;
     struct front front;
+    int64_t made_s;
+};
+
+// struct papers: the certificates as one reading of their files gave them.
+struct papers {
+    struct papers *older;
+    struct identity identity;
     int64_t made_s;
 };
 
@@ -61,6 +72,8 @@ struct program {
     char *path;
     struct generation *newest, *first;
     struct secrets secrets;
+    struct papers *papers; // newest
+    struct renewal renewal;
     struct log *log;
     struct metrics *metrics;
     struct shards *shards;
@@ -76,7 +89,6 @@ static struct settings *settings_of(struct program *p) { return &p->first->setti
 
 static void generation_free(struct generation *g)
 {
-    tls_context_free(g->front.tls);
     arena_fini(&g->arena);
     free(g);
 }
@@ -110,6 +122,7 @@ struct err program_load(struct program **out, const char *path, char note[PROGRA
     struct program *p = calloc(1, sizeof *p);
     if (p == NULL) return ERR(NO_SPACE);
     p->drained[0] = p->drained[1] = -1;
+    p->renewal.ends[0] = p->renewal.ends[1] = -1;
     p->path = strdup(path);
     struct err e = p->path == NULL ? ERR(NO_SPACE) : generation_load(&p->newest, path, note);
     if (failed(e)) {
@@ -160,7 +173,7 @@ static struct err signer_start(struct program *p, struct edge *e)
         targets[i] = (struct rpc_target){.address = from[i].address, .address_len = from[i].len};
     struct signer_client_options o = {.channel = {.targets = targets,
                                                   .target_count = count,
-                                                  .tls = p->secrets.signer_tls,
+                                                  .tls = p->papers->identity.signer,
                                                   .service = "signer",
                                                   .response_size_max = SIGN_RESPONSE_MAX,
                                                   .connect_ms = CONNECT_MS,
@@ -183,8 +196,8 @@ static struct err peers_start(struct program *p, struct edge *e)
                                  .listen_len = a->len,
                                  .listening = a->address.ss_family != AF_UNIX ||
                                               shard_index(e->shard) == 0,
-                                 .server_tls = p->secrets.cluster_server_tls,
-                                 .client_tls = p->secrets.cluster_client_tls};
+                                 .server_tls = p->papers->identity.cluster_server,
+                                 .client_tls = p->papers->identity.cluster_client};
     return node_rpc_new(&e->node_rpc, p->note, sizeof p->note, e, &o);
 }
 
@@ -194,7 +207,7 @@ static struct err acme_start(struct program *p, struct edge *e)
     struct server_options o = {.name = "acme",
                                .listen = s->server.address.address,
                                .listen_len = s->server.address.len,
-                               .tls = e->front->tls,
+                               .tls = e->identity->server,
                                .plain_version = HTTP_1_1,
                                .http = {.head_size_max = 16384,
                                         .body_size_max = (size_t)s->server.body_max,
@@ -221,7 +234,7 @@ static void on_housekeeping(struct timer *t)
 {
     struct core *c = LIST_OWNER(t, struct core, housekeeping);
     struct edge *e = &c->edge;
-    secrets_tickets_set(&c->program->secrets, e->front->tls, shard_wall_s(e->shard));
+    secrets_tickets_set(&c->program->secrets, e->identity->server, shard_wall_s(e->shard));
     handover_expire(e);
     timer_set(e->shard, t, TICKET_MS);
 }
@@ -243,6 +256,7 @@ static struct err core_start(struct shard *shard, void *ctx)
     struct edge *e = &c->edge;
     c->program = p;
     TRY(edge_init(e, shard, &p->newest->front));
+    e->identity = &p->papers->identity;
     TRY(store_start(p, e));
     TRY(signer_start(p, e));
     e->validator = validator_new(shard, VALIDATIONS_MAX);
@@ -301,16 +315,35 @@ static struct err observers_start(struct program *p)
     return metrics_new(&p->metrics, p->count);
 }
 
-static struct err front_fill(struct program *p, struct generation *g, char *note)
+static void front_fill(struct program *p, struct generation *g)
 {
     g->front.cluster_secret = slice_of(p->secrets.cluster, sizeof p->secrets.cluster);
-    TRY(secrets_server_tls(&g->front.tls, note, PROGRAM_NOTE_MAX, g->settings.server.chain,
-                           g->settings.server.key));
-    secrets_tickets_set(&p->secrets, g->front.tls, clock_wall_us() / 1000000);
+}
+
+// papers_load reads the certificates' files and makes them the newest.
+static struct err papers_load(struct program *p, const struct settings *s, char *note)
+{
+    struct papers *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL) return ERR(NO_SPACE);
+    struct err e = identity_load(&fresh->identity, note, PROGRAM_NOTE_MAX, s);
+    if (failed(e)) {
+        free(fresh);
+        return e;
+    }
+    fresh->made_s = clock_wall_s();
+    secrets_tickets_set(&p->secrets, fresh->identity.server, fresh->made_s);
+    fresh->older = p->papers;
+    p->papers = fresh;
     return OK;
 }
 
-static void identity_make(struct front *f)
+static void papers_free(struct papers *papers)
+{
+    identity_fini(&papers->identity);
+    free(papers);
+}
+
+static void boot_make(struct front *f)
 {
     uint8_t random[10];
     RAND_bytes(random, sizeof random);
@@ -381,8 +414,10 @@ struct err program_start(struct program *p, bool seams, char note[PROGRAM_NOTE_M
     TRY(observers_start(p));
     if (seams) seams_enable(p->log);
     TRY(secrets_load(&p->secrets, note, PROGRAM_NOTE_MAX, &g->settings));
-    identity_make(&g->front);
-    TRY(front_fill(p, g, note));
+    boot_make(&g->front);
+    front_fill(p, g);
+    TRY(papers_load(p, &g->settings, note));
+    TRY(renewal_init(&p->renewal));
     TRY(addresses_check(&g->settings, note));
     TRY(database_check(p, note));
     if (pipe(p->drained) != 0) return ERR(SYSTEM);
@@ -394,6 +429,8 @@ struct err program_start(struct program *p, bool seams, char note[PROGRAM_NOTE_M
 // ---- reload
 
 static void core_reload(struct shard *shard, void *ctx) { edge_front_set(edge_of(shard), ctx); }
+
+static void core_papers(struct shard *shard, void *ctx) { edge_identity_set(edge_of(shard), ctx); }
 
 // restart_say names what a reload cannot change.
 static void restart_say(struct program *p, const struct settings *fresh)
@@ -434,6 +471,25 @@ static void old_generations_free(struct program *p, int64_t now_s)
     }
 }
 
+static void old_papers_free(struct program *p)
+{
+    bool superseded_long_ago = clock_wall_s() - p->papers->made_s > GENERATION_KEPT_S;
+    while (superseded_long_ago && p->papers->older != NULL) {
+        struct papers *old = p->papers->older;
+        p->papers->older = old->older;
+        papers_free(old);
+    }
+}
+
+// papers_take reads the certificates again and gives them to every core.
+static struct err papers_take(struct program *p, const struct settings *s, char *note)
+{
+    old_papers_free(p);
+    TRY(papers_load(p, s, note));
+    shards_post_all(p->shards, core_papers, &p->papers->identity);
+    return OK;
+}
+
 void program_reload(struct program *p)
 {
     char note[PROGRAM_NOTE_MAX];
@@ -445,7 +501,8 @@ void program_reload(struct program *p)
     }
     restart_say(p, &g->settings);
     generation_merge(p, g);
-    if (failed(front_fill(p, g, note))) {
+    front_fill(p, g);
+    if (failed(papers_take(p, &g->settings, note))) {
         LOG(p->log, &EVENT_ACME_RELOAD_REFUSED, note);
         generation_free(g);
         return;
@@ -457,6 +514,20 @@ void program_reload(struct program *p)
     shards_post_all(p->shards, core_reload, &g->front);
     LOG(p->log, &EVENT_ACME_RELOADED, NULL, LOG_STR("chain", g->settings.server.chain),
         LOG_INT("tenants", g->settings.tenants.count));
+}
+
+// ---- renewal
+
+unsigned program_tend(struct program *p)
+{
+    char note[PROGRAM_NOTE_MAX];
+    const struct settings *s = &p->newest->settings;
+    bool all = renewal_run(&p->renewal, p->log, shards_at(p->shards, 0), s);
+    if (identity_stale(&p->papers->identity, s) && failed(papers_take(p, s, note))) {
+        LOG(p->log, &EVENT_SERVER_RENEW_FAILED, note);
+        all = false;
+    }
+    return all ? TEND_MS : TEND_AGAIN_MS;
 }
 
 // ---- drain: every core becomes quiet; the first one hands over, leaves and says so
@@ -536,6 +607,11 @@ void program_free(struct program *p)
         older = g->older;
         generation_free(g);
     }
+    for (struct papers *i = p->papers, *older; i != NULL; i = older) {
+        older = i->older;
+        papers_free(i);
+    }
+    renewal_fini(&p->renewal);
     secrets_fini(&p->secrets);
     for (int i = 0; i < 2; i++)
         if (p->drained[i] >= 0) close(p->drained[i]);

@@ -19,6 +19,10 @@ RESULT program_start(struct program *p, bool seams, char note[PROGRAM_NOTE_MAX])
 // program_reload reads the file again: tenants, the log level and the listener's certificate are
 // taken over, or nothing when something in the file is wrong; both are logged.
 void program_reload(struct program *p);
+// program_tend renews this front end's certificates when half of their life has passed, and takes
+// into use what is new in their files. Returns after how many milliseconds it wants to be called
+// again; it may block for the signer's answer.
+unsigned program_tend(struct program *p);
 // program_drain ends it gracefully: readiness off, accept until empty, finish every request,
 // validation and issuance, hand the nonces over, tell the others. Returns when that is done, or
 // after server.drain_accept, server.drain and a few seconds.

@@ -290,7 +290,8 @@ static const struct setting database_rows[] = {
 };
 static const struct setting signer_tls_rows[] = {
     FILE_OF("chain", signer.tls.chain,
-            "PEM file with this front end's internal certificate (role acme)."),
+            "PEM file with this front end's internal certificate (role acme). Read again on SIGHUP "
+            "and when it is renewed."),
     FILE_OF("key", signer.tls.key, "PEM file with its private key."),
     FILE_OF(
         "trust", signer.tls.trust,
@@ -315,7 +316,8 @@ static const struct setting signer_rows[] = {
 };
 static const struct setting cluster_tls_rows[] = {
     FILE_OF("chain", cluster.tls.chain,
-            "PEM file with this front end's internal certificate (role acme)."),
+            "PEM file with this front end's internal certificate (role acme). Read again on SIGHUP "
+            "and when it is renewed."),
     FILE_OF("key", cluster.tls.key, "PEM file with its private key."),
     FILE_OF("trust", cluster.tls.trust, "PEM file with the internal root."),
     {0},

@@ -53,7 +53,7 @@ struct signer_client {
     struct list queue; // struct signer_sign
     size_t queued;
     struct turn_hook hook;
-    struct list batches;
+    struct list batches, renewals;
     // what the agreeing signers offer
     struct arena arena;
     uint8_t hash[HASH_LEN];
@@ -394,6 +394,47 @@ void signer_client_wrong(struct signer_client *c, const struct signer_sign *call
     rpc_channel_eject(c->channel, call->target, WRONG_ASIDE_MS);
 }
 
+// ---- Renew
+
+static void on_renewed(struct rpc_call *call, enum rpc_status status,
+                       const ProtobufCMessage *response, const char *text, bool unsent)
+{
+    struct signer_renew *r = LIST_OWNER(call, struct signer_renew, call);
+    (void)unsent;
+    list_remove(&r->node);
+    if (status == RPC_OK)
+        r->done(r, OK, slice_str(((const Certmill__Signer__V1__RenewResponse *)response)->chain),
+                "");
+    else
+        r->done(r,
+                status == RPC_UNAVAILABLE || status == RPC_DEADLINE_EXCEEDED ? ERR(SIGNER_AWAY)
+                : status == RPC_RESOURCE_EXHAUSTED                           ? ERR(SIGNER_BUSY)
+                                                                             : ERR(SIGNER_REFUSED),
+                SLICE_NONE, text);
+}
+
+struct err signer_client_renew(struct signer_client *c, struct signer_renew *call, bool server,
+                               struct slice csr, unsigned deadline_ms)
+{
+    Certmill__Signer__V1__RenewRequest m = CERTMILL__SIGNER__V1__RENEW_REQUEST__INIT;
+    m.purpose = server ? CERTMILL__SIGNER__V1__RENEW_REQUEST__PURPOSE__SERVER
+                       : CERTMILL__SIGNER__V1__RENEW_REQUEST__PURPOSE__INTERNAL;
+    m.csr = (ProtobufCBinaryData){.len = csr.n, .data = (uint8_t *)(uintptr_t)csr.p};
+    call->call = (struct rpc_call){.done = on_renewed};
+    list_push_back(&c->renewals, &call->node);
+    struct err e = rpc_call_start(c->channel, &call->call, "/certmill.signer.v1.Signer/Renew",
+                                  &m.base, &certmill__signer__v1__renew_response__descriptor,
+                                  deadline_ms, RPC_ANY_TARGET);
+    if (!failed(e)) return OK;
+    list_remove(&call->node);
+    return ERR(SIGNER_BUSY);
+}
+
+void signer_client_tls_set(struct signer_client *c, struct tls_context *tls)
+{
+    rpc_channel_tls_set(c->channel, tls);
+}
+
 // ---- lookups
 
 bool signer_client_ready(const struct signer_client *c)
@@ -435,6 +476,7 @@ struct err signer_client_new(struct signer_client **out, struct shard *shard,
     list_init(&c->hook.node);
     list_init(&c->queue);
     list_init(&c->batches);
+    list_init(&c->renewals);
     arena_init(&c->arena, DESCRIPTION_MAX);
     c->target_count = options->channel.target_count < TARGETS_MAX ? options->channel.target_count
                                                                   : TARGETS_MAX;
@@ -469,6 +511,12 @@ void signer_client_free(struct signer_client *c)
         rpc_call_cancel(&b->call);
         batch_fail(b, ERR(SIGNER_AWAY), "shutting down");
         batch_free(b);
+    }
+    while (!list_empty(&c->renewals)) {
+        struct signer_renew *r = LIST_OWNER(list_pop_front(&c->renewals), struct signer_renew,
+                                            node);
+        rpc_call_cancel(&r->call);
+        r->done(r, ERR(SIGNER_AWAY), SLICE_NONE, "shutting down");
     }
     rpc_channel_free(c->channel);
     arena_fini(&c->arena);

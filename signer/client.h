@@ -83,3 +83,18 @@ RESULT signer_client_sign(struct signer_client *c, struct signer_sign *call, uns
 RESULT signer_client_burn(struct signer_client *c, struct signer_sign *call, unsigned deadline_ms);
 // signer_client_wrong reports that step e3 refused an answer: that signer is put aside for a while.
 void signer_client_wrong(struct signer_client *c, const struct signer_sign *call);
+// signer_client_tls_set: as rpc_channel_tls_set.
+void signer_client_tls_set(struct signer_client *c, struct tls_context *tls);
+
+// struct signer_renew: one certificate of our own made anew. `done` runs once; on OK `chain` is
+// PEM, leaf first, and lives until done returns. ERR_SIGNER_AWAY, ERR_SIGNER_BUSY,
+// ERR_SIGNER_REFUSED with a sentence.
+struct signer_renew {
+    void (*done)(struct signer_renew *call, struct err err, struct slice chain, const char *text);
+    struct rpc_call call; // the client's own, like the node
+    struct list node;
+};
+// signer_client_renew asks for the caller's own internal certificate, or (`server`) for the server
+// certificate of front ends, for the key in `csr` (DER). ERR_SIGNER_BUSY.
+RESULT signer_client_renew(struct signer_client *c, struct signer_renew *call, bool server,
+                           struct slice csr, unsigned deadline_ms);

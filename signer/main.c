@@ -37,7 +37,7 @@ enum {
 static const char usage[] =
     "usage: certmill-signer --config FILE [--test-seams]\n"
     "       certmill-signer ceremony --dir DIR --passphrase-file FILE [options]\n"
-    "       certmill-signer renew --dir DIR --passphrase-file FILE [--force]\n"
+    "       certmill-signer renew --dir DIR --passphrase-file FILE [--force|--ended]\n"
     "       certmill-signer journal dump --dir DIR [--json]\n"
     "       certmill-signer config check FILE\n"
     "       certmill-signer config reference\n"

@@ -45,7 +45,7 @@ struct err renewal_make(struct buf *out_chain, struct buf *out_der, char note[KE
 // ---- the command
 
 static const char usage[] =
-    "usage: certmill-signer renew --dir DIR --passphrase-file FILE [--force]\n"
+    "usage: certmill-signer renew --dir DIR --passphrase-file FILE [--force|--ended]\n"
     "\n"
     "Makes anew, with new keys, the certificates of our own programs in DIR (signer, acme, "
     "operator, "
@@ -54,11 +54,12 @@ static const char usage[] =
     "that was switched off for too long.\n"
     "Stop the signer first, and give the new files to the front ends.\n"
     "\n"
-    "  --force   renew those that are still fresh, too\n";
+    "  --force   renew those that are still fresh, too\n"
+    "  --ended   only those that have ended: the others can renew themselves\n";
 
 struct command {
     const char *dir, *passphrase_file;
-    bool force;
+    bool force, ended;
     int dirfd;
     int64_t now_s;
     struct keystore keys;
@@ -75,7 +76,8 @@ static bool is_due(struct command *c, const char *path)
     if (c->force || failed(file_read(&pem, &c->arena, c->note, c->dirfd, path))) return true;
     X509 *x = pki_cert_parse(pem);
     bool due = x == NULL || failed(leaf_read(&cert, &c->arena, x)) ||
-               leaf_due(cert.not_before, cert.not_after, c->now_s);
+               (c->ended ? cert.not_after < c->now_s
+                         : leaf_due(cert.not_before, cert.not_after, c->now_s));
     X509_free(x);
     return due;
 }
@@ -126,11 +128,10 @@ static int run(struct command *c)
 
 int renewal_main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"dir", 1, NULL, 'd'},
-                                          {"passphrase-file", 1, NULL, 'p'},
-                                          {"force", 0, NULL, 'f'},
-                                          {"help", 0, NULL, 'h'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"dir", 1, NULL, 'd'},   {"passphrase-file", 1, NULL, 'p'},
+        {"force", 0, NULL, 'f'}, {"ended", 0, NULL, 'e'},
+        {"help", 0, NULL, 'h'},  {0}};
     struct command c = {.dirfd = -1};
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (o == 'd')
@@ -139,6 +140,8 @@ int renewal_main(int argc, char **argv)
             c.passphrase_file = optarg;
         else if (o == 'f')
             c.force = true;
+        else if (o == 'e')
+            c.ended = true;
         else
             return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
     }

@@ -115,8 +115,12 @@ const char *service_judge(const struct service_options *o, const struct intent *
         return "the validity is not the profile's";
     if (in->not_after > issuer->cert.not_after || in->not_before < issuer->cert.not_before)
         return "the certificate would not lie within the issuer's life";
-    if (in->not_before < now_s - BACK_S || in->not_before > now_s + AHEAD_S)
-        return "notBefore is not within an hour back and five seconds ahead of this signer's clock";
+    if (in->not_before < now_s - BACK_S)
+        return "notBefore is more than an hour behind this signer's clock";
+    // Clocks that differ meet again, and another signer may have the right one.
+    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY;
+    if (in->not_before > now_s + AHEAD_S)
+        return "notBefore is more than five seconds ahead of this signer's clock";
     return NULL;
 }
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "store/err.h"
 #include "store/schema.h"
@@ -94,11 +93,23 @@ static struct err apply(PGconn *pg, const struct migration *m, char *note, size_
     return e;
 }
 
+// now_read is the database's time: the one that rows carry. 0 when it cannot be read.
+static int64_t now_read(PGconn *pg)
+{
+    PGresult *r = PQexec(pg, "SELECT now_us() / 1000000");
+    int64_t now = PQresultStatus(r) == PGRES_TUPLES_OK ? atoll(PQgetvalue(r, 0, 0)) : 0;
+    PQclear(r);
+    return now;
+}
+
 // first_partitions makes those of the next two days, so that a front end can start before its job
 // has run.
 static struct err first_partitions(PGconn *pg, char *note, size_t size)
 {
-    int64_t now = (int64_t)time(NULL);
+    int64_t now = now_read(pg);
+    if (now == 0)
+        return refuse(note, size, ERR_STORE_MIGRATION, "the database's time cannot be read",
+                      PQerrorMessage(pg));
     for (int t = 0; t < LEAF_TABLE_COUNT; t++) {
         for (int64_t key = leaf_at((enum leaf_table)t, now - BEHIND_S);
              key <= leaf_at((enum leaf_table)t, now + AHEAD_S); key++) {

@@ -279,6 +279,17 @@ static bool ca_make(struct dev *d)
     return run_program(d, "certmill-signer", "log/ceremony.log", args) == 0;
 }
 
+// leaves_renew: whoever comes back after months finds certificates that have ended. What still
+// lives renews itself while it runs.
+static bool leaves_renew(struct dev *d)
+{
+    char dir[PATH_LEN + 256], pass[PATH_LEN + 256];
+    path_of(dir, d, "signer");
+    path_of(pass, d, "passphrase");
+    const char *const args[] = {"renew", "--ended", "--dir", dir, "--passphrase-file", pass, NULL};
+    return run_program(d, "certmill-signer", "log/ceremony.log", args) == 0;
+}
+
 static bool root_copy(struct dev *d)
 {
     char path[PATH_LEN + 256], text[65536];
@@ -425,7 +436,8 @@ static bool all_start(struct dev *d)
                                                    "front end 3"};
     if (!state_open(d)) return false;
     say("state in %s", d->state);
-    if (!database_start(d) || !ca_make(d) || !root_copy(d) || !signer_config(d)) return false;
+    if (!database_start(d) || !ca_make(d) || !leaves_renew(d) || !root_copy(d) || !signer_config(d))
+        return false;
     say("signer ...");
     if (!daemon_start(d, &d->signer, "certmill-signer", "the signer", "signer.yaml",
                       "log/signer.log", signer_private_port(d)))

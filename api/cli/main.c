@@ -4,6 +4,7 @@
 
 #include "api/cli/commands.h"
 #include "api/err.h"
+#include "cluster/core/clock.h"
 #include "cluster/err.h"
 #include "proto/err.h"
 #include "proto/tls/tls.h"
@@ -38,6 +39,9 @@ int main(int argc, char **argv)
         return usage(stdout), 0;
     if (argc >= 2 && strcmp(argv[1], "--version") == 0)
         return printf("certmill %s, %s\n", CERTMILL_VERSION, tls_library_version()), 0;
+    if (failed(clock_start()))
+        return fputs("certmill: CERTMILL_TEST_CLOCK_OFFSET_S is not a number of seconds\n", stderr),
+               2;
     for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     usage(stderr);

@@ -8,6 +8,7 @@
 
 #include "bench/err.h"
 #include "cluster/core/address.h"
+#include "cluster/core/clock.h"
 #include "cluster/core/log.h"
 #include "cluster/core/metrics.h"
 #include "cluster/events.h"
@@ -111,8 +112,12 @@ struct err target_open(struct target *t, char note[TARGET_NOTE_MAX], const char 
     TRY(root_read(t, note, root));
     TRY(host_split(t, note, &port));
     TRY(host_resolve(t, note, port));
-    struct tls_options to = {
-        .trust_pem = buf_slice(&t->root_pem), .alpn_h2 = true, .alpn_http_1_1 = true};
+    if (failed(clock_start()))
+        return refuse(note, "CERTMILL_TEST_CLOCK_OFFSET_S is not a number of seconds");
+    struct tls_options to = {.trust_pem = buf_slice(&t->root_pem),
+                             .alpn_h2 = true,
+                             .alpn_http_1_1 = true,
+                             .now_s = clock_wall_s};
     if (failed(tls_context_new(&t->tls, why, sizeof why, false, &to)))
         return refuse(note, "the root cannot be used: %s", why);
     TRY(shard_open(t, note));

@@ -341,6 +341,8 @@ struct rpc_channel *rpc_channel_new(struct shard *shard, const struct rpc_channe
     return c;
 }
 
+void rpc_channel_tls_set(struct rpc_channel *c, struct tls_context *tls) { c->o.tls = tls; }
+
 void rpc_channel_free(struct rpc_channel *c)
 {
     if (c == NULL) return;

@@ -47,6 +47,9 @@ struct rpc_call {
 // rpc_channel_new starts connecting to the targets; rpc_channel_free closes the connections.
 struct rpc_channel *rpc_channel_new(struct shard *shard, const struct rpc_channel_options *options);
 void rpc_channel_free(struct rpc_channel *c);
+// rpc_channel_tls_set replaces the context for connections made from now on; those that are open go
+// on.
+void rpc_channel_tls_set(struct rpc_channel *c, struct tls_context *tls);
 // rpc_call_start sends a request (packed before it returns) to the best target, or to `target` when
 // it is not RPC_ANY_TARGET. When no target is connected the call waits for one until the deadline
 // (done with RPC_UNAVAILABLE then). ERR_NO_SPACE when the bound of waiting calls is reached.

@@ -2,6 +2,9 @@
 // refused.
 #include "proto/der/csr.h"
 
+#include <openssl/evp.h>
+
+#include "proto/der/csr_write.h"
 #include "proto/der/der.h"
 #include "proto/err.h"
 #include "tests/support/make.h"
@@ -553,6 +556,29 @@ static void works_in_little_memory(void **state)
     }
 }
 
+// What we ask for ourselves is what we take.
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    struct buf b;
+    struct csr csr;
+    const char *why = "";
+    EVP_PKEY *k = key();
+    buf_init(&b, 4096);
+    assert_ok(csr_write(&b, k, "renewal.invalid"));
+    assert_ok(csr_parse(&csr, &why, &arena, buf_slice(&b)));
+    assert_ok(csr_verify(&csr));
+    assert_int_equal(csr.name_count, 1);
+    assert_slice_str(csr.names[0].value, "renewal.invalid");
+    assert_int_equal(csr.kind.type, KEY_P256);
+    struct buf small;
+    buf_init(&small, 16);
+    assert_err(csr_write(&small, k, "renewal.invalid"), ERR_NO_SPACE);
+    buf_fini(&small);
+    buf_fini(&b);
+    EVP_PKEY_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +598,7 @@ int main(void)
         cmocka_unit_test(proof_must_be_by_the_key_inside),
         cmocka_unit_test(every_bit_counts),
         cmocka_unit_test(works_in_little_memory),
+        cmocka_unit_test(what_is_written_is_read),
     };
     proto_err_register();
     return cmocka_run_group_tests(tests, setup, teardown);
