@@ -20,6 +20,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from cryptography.x509.oid import NameOID
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "history"))
+from invariants import violations  # noqa: E402
+from records import Records, id_in_url  # noqa: E402
+from store import Store  # noqa: E402
+
 BIN = os.environ["CERTMILL_BIN"]
 ENVIRON = dict(os.environ, LSAN_OPTIONS="detect_leaks=0")
 
@@ -46,7 +51,7 @@ def free_ports(count):
 class Dev:
     """`certmill dev` in a folder of its own, from start to stop."""
 
-    def __init__(self, fronts=1, options=(), env=None):
+    def __init__(self, fronts=1, options=(), env=None, history=False):
         self.dir = tempfile.mkdtemp(prefix="certmill-e2e-", dir="/tmp")
         os.chmod(self.dir, 0o755)  # PostgreSQL's user must get through
         self.state = os.path.join(self.dir, "state")
@@ -54,6 +59,7 @@ class Dev:
         self.port, self.http_port, self.private_port = base, base + 9, base + 10
         self.fronts, self.options, self.env = fronts, list(options), dict(ENVIRON, **(env or {}))
         self.process = None
+        self.records = Records() if history else None  # what clients and responders of this folder's tests see
 
     def command(self):
         return [os.path.join(BIN, "certmill"), "dev", "--state", self.state, "--listen", f"127.0.0.1:{self.port}", "--http-port", str(self.http_port),
@@ -67,12 +73,30 @@ class Dev:
             with open(self.out.name, encoding="utf-8") as f:
                 text = f.read()
             if "\nready\n" in text:
+                if self.records:
+                    self.store().watch()
                 return self
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
         self.show_logs()
         raise RuntimeError("certmill dev did not become ready:\n" + text)
+
+    def store(self):
+        return Store(os.path.join(self.state, "run"))
+
+    def check_history(self):
+        """Everything that clients, store and journal say, against the invariants (tests/history)."""
+        r = self.records
+        self.store().dump(r)
+        r.journal = self.journal()
+        with open(os.path.join(self.state, "signer", "issuer-1.pem"), "rb") as f:
+            r.issuer = x509.load_pem_x509_certificate(f.read()).public_bytes(serialization.Encoding.DER)
+        if "CERTMILL_HISTORY" in os.environ:
+            r.save(os.environ["CERTMILL_HISTORY"])
+        found = violations(r)
+        check(not found, "\n".join(f"{name}: {text}" for name, text in found[:20]))
+        print(f"history: {len(r.calls)} calls, {len(r.orders)} orders, {len(r.certificates)} certificates: no violation", flush=True)
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -135,14 +159,17 @@ class Dev:
 class Responder:
     """Answers http-01: token to key authorization."""
 
-    def __init__(self, port):
+    def __init__(self, port, dev=None):
         self.tokens, self.seen = {}, []
-        responder = self
+        responder, fetches = self, dev.records.fetches if dev and dev.records else []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 responder.seen.append(self.path)
-                body = responder.tokens.get(self.path.rsplit("/", 1)[-1], "").encode()
+                token = self.path.rsplit("/", 1)[-1]
+                body = responder.tokens.get(token, "").encode()
+                if body:
+                    fetches.append({"t": time.monotonic(), "token": token, "key_authorization": body.decode()})
                 self.send_response(200 if body else 404)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -210,6 +237,34 @@ class Answer:
         return self.json()["type"].rsplit(":", 1)[-1]
 
 
+def unb64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def call_begun(client, method, url, body):
+    """What the history keeps of a request; requests that are no JWS at all are only a method and a URL."""
+    call = {"start": time.monotonic(), "end": None, "client": id(client), "key": client.key.thumbprint(), "account": client.kid and id_in_url(client.kid, "acct"), "method": method, "url": url, "payload": False, "nonce": None,
+            "fresh": None, "status": None, "location": None, "object": None, "certificate": None, "csr_spki": None}
+    try:
+        jws = json.loads(body or "")
+        call["nonce"], call["payload"] = json.loads(unb64(jws["protected"])).get("nonce"), bool(jws["payload"])
+        csr = x509.load_der_x509_csr(unb64(json.loads(unb64(jws["payload"]))["csr"])) if url.endswith("/finalize") else None
+        if csr:
+            call["csr_spki"] = hashlib.sha256(csr.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return call
+
+
+def call_ended(call, answer):
+    kind = answer.headers["Content-Type"]
+    call.update(end=time.monotonic(), status=answer.status, fresh=answer.headers["Replay-Nonce"], location=answer.headers["Location"])
+    if kind == "application/json":
+        call["object"] = json.loads(answer.body)
+    elif kind == "application/pem-certificate-chain":
+        call["certificate"] = answer.body.decode()
+
+
 class Client:
     """ACME over HTTP/1.1; every part of a request can be overridden."""
 
@@ -217,12 +272,15 @@ class Client:
         self.dev, self.key, self.kid, self.nonce = dev, key or Key(), None, None
         self.host, self.port = "localhost", dev.port + front
         self.context = ssl.create_default_context(cafile=dev.root)
-        self.connection = None
+        self.connection, self.kid = None, None
         self.directory = self.get(dev.url(front)).json()
 
     def request(self, method, url, body=None, headers=None):
-        path = "/" + url.split("/", 3)[3]
+        path, records = "/" + url.split("/", 3)[3], self.dev.records
         for attempt in (0, 1):
+            call = call_begun(self, method, url, body) if records else None
+            if records:
+                records.calls.append(call)  # an attempt without an answer may have had its effect
             try:
                 if self.connection is None:
                     self.connection = http.client.HTTPSConnection(self.host, self.port, context=self.context, timeout=30)
@@ -234,6 +292,8 @@ class Client:
                 self.connection = None
                 if attempt:
                     raise
+        if records:
+            call_ended(call, answer)
         if "Replay-Nonce" in answer.headers:
             self.nonce = answer.headers["Replay-Nonce"]
         return answer

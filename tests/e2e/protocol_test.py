@@ -184,10 +184,11 @@ def transport(dev):
     check(Client(dev).directory, "the server is gone")
 
 
-with Dev() as dev:
-    responder = Responder(dev.http_port)
+with Dev(history=True) as dev:
+    responder = Responder(dev.http_port, dev)
     for part, arguments in ((resources, ()), (form, ()), (accounts, ()), (orders, (responder,)), (transport, ())):
         part(dev, *arguments)
         print(part.__name__ + ": ok")
+    dev.check_history()  # I11: nothing that was refused above has had an effect
     responder.close()
     check("ERROR: AddressSanitizer" not in dev.log("acme-0.log") and "runtime error" not in dev.log("acme-0.log"), "sanitizer findings")

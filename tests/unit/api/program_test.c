@@ -226,7 +226,8 @@ static void a_start_says_what_is_wrong(void **state)
         const char *find, *put, *sentence;
         uint32_t code;
     } rows[] = {
-        {"secret: secret", "secret: nowhere", "nowhere (No such file or directory)", ERR_BAD_CONFIG},
+        {"secret: secret", "secret: nowhere", "nowhere (No such file or directory)",
+         ERR_BAD_CONFIG},
         {"secret: secret", "secret: root.pem, x: 1", "cluster.x", ERR_BAD_CONFIG},
         {"chain: server.pem", "chain: server.key", "server.key", 0},
         {"secret: secret", "secret: short", "fewer than 32 bytes", ERR_BAD_CONFIG},
