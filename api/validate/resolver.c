@@ -162,7 +162,11 @@ static struct channel *channel_make(struct resolver *r, const char *servers)
                              .sock_state_cb = on_socket_state,
                              .sock_state_cb_data = c,
                              .lookups = (char[]){"b"}};
-    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS;
+    // A resolver that says SERVFAIL or REFUSED is passed over for the next one; when there is no
+    // other, what it says is the answer, and people are told so.
+    if (servers[0] != 0 && strchr(servers, ',') == NULL) o.flags = ARES_FLAG_NOCHECKRESP;
+    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS |
+               ARES_OPT_FLAGS;
     if (ares_init_options(&c->ares, &o, mask) != ARES_SUCCESS) {
         free(c);
         return NULL;
@@ -249,7 +253,7 @@ static const char *status_text(int status)
     case ARES_ETIMEOUT:
         return "the resolver did not answer";
     case ARES_ECONNREFUSED:
-        return "no resolver can be reached";
+        return "no resolver can be reached, or each of them refuses or fails";
     default:
         return ares_strerror(status);
     }

@@ -1,0 +1,413 @@
+// validate: http-01 as it meets the world: web servers and resolvers that are right, wrong, slow or
+// hostile; and the bounds of a validator.
+#include "api/validate/validate.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/err.h"
+#include "api/validate/url.h"
+#include "cluster/core/log.h"
+#include "cluster/core/metrics.h"
+#include "cluster/err.h"
+#include "cluster/events.h"
+#include "proto/err.h"
+#include "tests/support/peers.h"
+#include "tests/unit/unit.h"
+
+enum { LAST_TURNS = 700 };
+
+static const char token[] = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA",
+                  thumbprint[] = "nP1qzpXGymHBrUEepNY9HCsQk7K8KhOypzEt62jcerQ";
+#define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 87\r\n\r\n"
+#define TO(location) "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " location "\r\n\r\n"
+
+static const struct web_row web_rows[] = {
+    {.host = "ok.test", .answer = OK_HEAD "%K"},
+    {.host = "space.test", .answer = "HTTP/1.1 200 OK\r\nContent-Length: 91\r\n\r\n%K\r\n \t"},
+    {.host = "chunked.test",
+     .answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n57\r\n%K\r\n0\r\n\r\n"},
+    {.host = "old.test", .answer = "HTTP/1.0 200 OK\r\n\r\n%K"},
+    {.host = "wrong.test",
+     .answer = "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n<b>hello</b>\x01\"\r\n"},
+    {.host = "longer.test", .answer = "HTTP/1.1 200 OK\r\nContent-Length: 88\r\n\r\n%Kx"},
+    {.host = "empty.test", .answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+    {.host = "absent.test", .answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"},
+    {.host = "large.test", .answer = "HTTP/1.1 200 OK\r\n\r\n", .filler = 60000},
+    {.host = "head.test", .answer = "HTTP/1.1 200 OK\r\nX: ", .filler = 60000},
+    {.host = "garbage.test", .answer = "220 mail.test ESMTP\r\n"},
+    {.host = "close.test", .answer = "", .how = WEB_CLOSE},
+    {.host = "slow.test", .answer = OK_HEAD "%K", .how = WEB_SLOW},
+    {.host = "silent.test", .answer = "", .how = WEB_SILENT},
+    {.host = "path.test", .answer = TO("/elsewhere")},
+    {.host = "there.test",
+     .answer = TO(
+         "http://ok.test/.well-known/acme-challenge/evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA")},
+    {.host = "loop.test", .answer = TO("http://loop.test/.well-known/acme-challenge/x")},
+    {.host = "ftp.test", .answer = TO("ftp://ok.test/")},
+    {.host = "user.test", .answer = TO("http://a:b@ok.test/")},
+    {.host = "port.test", .answer = TO("http://ok.test:22/")},
+    {.host = "nowhere.test", .answer = TO("")},
+    {.host = "inside.test", .answer = TO("http://10.9.9.9/")},
+    {.host = "a.dns", .answer = OK_HEAD "%K"},
+    {.host = "second.dns", .answer = OK_HEAD "%K"},
+    {.host = "cut.dns", .answer = OK_HEAD "%K"},
+    {.host = "lied.dns", .answer = OK_HEAD "%K"},
+    {.host = "alias.dns", .answer = OK_HEAD "%K"},
+    {.host = NULL}};
+
+static const struct dns_row dns_rows[] = {
+    {.name = "a.dns", .how = DNS_A, .a = {"127.0.0.1"}},
+    {.name = "second.dns", .how = DNS_A, .a = {"127.0.0.9", "127.0.0.1"}},
+    {.name = "cut.dns", .how = DNS_TRUNCATED, .a = {"127.0.0.1"}},
+    {.name = "lied.dns", .how = DNS_WRONG_ID, .a = {"127.0.0.1"}},
+    {.name = "mixed.dns", .how = DNS_WRONG_NAME, .a = {"127.0.0.1"}},
+    {.name = "alias.dns", .how = DNS_CNAME, .a = {"127.0.0.1"}, .alias = "real.dns"},
+    {.name = "none.dns", .how = DNS_A},
+    {.name = "nx.dns", .how = DNS_NXDOMAIN},
+    {.name = "fail.dns", .how = DNS_SERVFAIL},
+    {.name = "no.dns", .how = DNS_REFUSED},
+    {.name = "silent.dns", .how = DNS_SILENT},
+    {.name = NULL}};
+
+static struct log *logger;
+static struct metrics *metrics;
+static struct shard *shard;
+static struct web *web;
+static struct dns *dns;
+
+// ---- one validation
+
+struct run {
+    struct validate_request request;
+    struct validate_result result;
+    unsigned done;
+};
+
+static void on_done(struct validate_request *request, const struct validate_result *result)
+{
+    struct run *r = LIST_OWNER(request, struct run, request);
+    r->result = *result;
+    r->done++;
+}
+
+static struct validate_policy policy_make(struct validate_override *override)
+{
+    socklen_t len;
+    *override = (struct validate_override){.suffix = "test"};
+    assert_ok(address_parse(&override->address, &len, SLICE_LIT("127.0.0.1:1"), 1));
+    return (struct validate_policy){.overrides = override,
+                                    .override_count = 1,
+                                    .http_port = web_port(web),
+                                    .attempts = 1,
+                                    .retry_ms = 20,
+                                    .attempt_ms = 700,
+                                    .total_ms = 5000,
+                                    .redirects = 10};
+}
+
+static void run_start(struct validator *v, struct run *r, const struct validate_policy *p,
+                      const char *name)
+{
+    *r = (struct run){.request = {.method = CHALLENGE_HTTP_01,
+                                  .identifier = {IDENTIFIER_DNS, slice_str(name)},
+                                  .token = slice_str(token),
+                                  .thumbprint = slice_str(thumbprint),
+                                  .policy = p,
+                                  .done = on_done}};
+    assert_ok(validate_start(v, &r->request));
+    assert_int_equal(r->done, 0); // never inside
+}
+
+static struct validate_result judge(const struct validate_policy *p, const char *name)
+{
+    struct run r;
+    struct validator *v = validator_new(shard, 4);
+    run_start(v, &r, p, name);
+    for (int i = 0; i < 20000 && r.done == 0; i++) shard_turn(shard, 5);
+    for (int i = 0; i < 20; i++) shard_turn(shard, 1);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(validator_count(v), 0);
+    validator_free(v);
+    for (int i = 0; i < 5; i++) shard_turn(shard, 1);
+    return r.result;
+}
+
+static void expect(const struct validate_policy *p, const char *name, enum validate_problem problem,
+                   const char *text)
+{
+    struct validate_result r = judge(p, name);
+    if (r.problem != problem || (problem != VALIDATE_OK && strstr(r.detail, text) == NULL))
+        fail_msg("%s: problem %d, \"%s\"", name, (int)r.problem, r.detail);
+    // For people: what, of whom, how often, how long, asked whom.
+    if (problem != VALIDATE_OK) {
+        assert_non_null(strstr(r.detail, "http-01 for "));
+        assert_non_null(strstr(r.detail, " s ("));
+    }
+}
+
+// ---- web servers
+
+static void web_servers_are_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        enum validate_problem problem;
+        const char *text;
+    } rows[] = {
+        {"ok.test", VALIDATE_OK, ""},
+        {"space.test", VALIDATE_OK, ""},
+        {"chunked.test", VALIDATE_OK, ""},
+        {"old.test", VALIDATE_OK, ""},
+        {"there.test", VALIDATE_OK, ""},
+        {"wrong.test", VALIDATE_INCORRECT_RESPONSE, "answered \".b>hello./b>....\" (16 bytes)"},
+        {"longer.test", VALIDATE_INCORRECT_RESPONSE, "(88 bytes) instead of the key authorization"},
+        {"empty.test", VALIDATE_INCORRECT_RESPONSE, "(0 bytes)"},
+        {"absent.test", VALIDATE_INCORRECT_RESPONSE, "answered 404 instead of 200"},
+        {"large.test", VALIDATE_INCORRECT_RESPONSE, "more than 1024 bytes"},
+        {"head.test", VALIDATE_INCORRECT_RESPONSE, "answered with more than"},
+        {"garbage.test", VALIDATE_CONNECTION, "127.0.0.1:"},
+        {"close.test", VALIDATE_CONNECTION, "127.0.0.1:"},
+        {"slow.test", VALIDATE_CONNECTION, "no answer within 700 ms"},
+        {"silent.test", VALIDATE_CONNECTION, "no answer within 700 ms"},
+        {"path.test", VALIDATE_CONNECTION, "more than 10 redirects"},
+        {"loop.test", VALIDATE_CONNECTION, "more than 10 redirects"},
+        {"ftp.test", VALIDATE_CONNECTION, "neither an http or https URL"},
+        {"user.test", VALIDATE_CONNECTION, "user information"},
+        {"port.test", VALIDATE_CONNECTION, "redirects to port 22"},
+        {"nowhere.test", VALIDATE_INCORRECT_RESPONSE, "without a Location"},
+    };
+    struct validate_override o;
+    struct validate_policy p = policy_make(&o);
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        expect(&p, rows[i].host, rows[i].problem, rows[i].text);
+}
+
+// T29: an address outside the tenant's networks is not even connected to, wherever it came from.
+static void networks_bound_every_hop(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct address_range loopback, ten;
+    struct validate_policy p = policy_make(&o);
+    assert_ok(address_range_parse(&loopback, SLICE_LIT("127.0.0.0/8")));
+    assert_ok(address_range_parse(&ten, SLICE_LIT("10.0.0.0/8")));
+    unsigned before = web_requests(web);
+    p.denied = &loopback;
+    p.denied_count = 1;
+    expect(&p, "ok.test", VALIDATE_CONNECTION, "may not be connected to");
+    p.denied_count = 0;
+    p.allowed = &ten;
+    p.allowed_count = 1;
+    expect(&p, "ok.test", VALIDATE_CONNECTION, "outside the networks");
+    assert_int_equal(web_requests(web), before);
+    p.allowed = &loopback;
+    expect(&p, "ok.test", VALIDATE_OK, "");
+    expect(&p, "inside.test", VALIDATE_CONNECTION, "10.9.9.9");
+}
+
+// The issue's own example of a sentence.
+static void a_refused_connection_is_told_to_people(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_policy p = policy_make(&o);
+    char want[64];
+    p.http_port = 1; // nobody listens there
+    p.attempts = 3;
+    struct validate_result r = judge(&p, "a.test");
+    snprintf(want, sizeof want, "http-01 for a.test: 127.0.0.1:1 refused after 3 tries in 0.");
+    assert_non_null(strstr(r.detail, want));
+    assert_int_equal(r.problem, VALIDATE_CONNECTION);
+    assert_int_equal(r.tries, 3);
+    p.total_ms = 10; // no time for a second try
+    assert_int_equal(judge(&p, "a.test").tries, 1);
+}
+
+// ---- resolvers
+
+static void resolvers_are_asked_and_told_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        enum validate_problem problem;
+        const char *text;
+    } rows[] = {
+        {"a.dns", VALIDATE_OK, ""},
+        {"second.dns", VALIDATE_OK, ""}, // its first address refuses
+        {"cut.dns", VALIDATE_OK, ""},    // over TCP
+        {"lied.dns", VALIDATE_OK, ""},   // another id is not the answer
+        {"alias.dns", VALIDATE_OK, ""},
+        {"none.dns", VALIDATE_DNS, "no A or AAAA record"},
+        {"nx.dns", VALIDATE_DNS, "NXDOMAIN"},
+        {"fail.dns", VALIDATE_DNS, "SERVFAIL"},
+        {"no.dns", VALIDATE_DNS, "refuse"},
+        {"mixed.dns", VALIDATE_DNS, "no A or AAAA record"},
+    };
+    struct validate_override o;
+    struct validate_resolver resolvers[2];
+    struct validate_policy p = policy_make(&o);
+    char text[64], named[80];
+    snprintf(text, sizeof text, "127.0.0.1:%u", dns_port(dns));
+    assert_ok(address_parse(&resolvers[0].address, &resolvers[0].address_len, slice_str(text), 53));
+    p.resolvers = resolvers;
+    p.resolver_count = 1;
+    p.attempt_ms = 4000;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        expect(&p, rows[i].host, rows[i].problem, rows[i].text);
+    snprintf(named, sizeof named, "(resolver %s)", text);
+    expect(&p, "nx.dns", VALIDATE_DNS, named);
+    p.attempt_ms = 300;
+    expect(&p, "silent.dns", VALIDATE_CONNECTION, "no answer within 300 ms");
+    // The first of two is dead.
+    resolvers[1] = resolvers[0];
+    assert_ok(address_parse(&resolvers[0].address, &resolvers[0].address_len,
+                            SLICE_LIT("127.0.0.1:1"), 53));
+    p.resolver_count = 2;
+    p.attempt_ms = 6000;
+    expect(&p, "a.dns", VALIDATE_OK, "");
+}
+
+// An override is for names at or below its suffix, not for those that only end so.
+static void an_override_ends_at_a_label(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_resolver resolver;
+    struct validate_policy p = policy_make(&o);
+    char text[64];
+    snprintf(text, sizeof text, "127.0.0.1:%u", dns_port(dns));
+    assert_ok(address_parse(&resolver.address, &resolver.address_len, slice_str(text), 53));
+    p.resolvers = &resolver;
+    p.resolver_count = 1;
+    o.suffix = "x.dns";
+    expect(&p, "nx.dns", VALIDATE_DNS, "NXDOMAIN");
+    o.suffix = "ok.test";
+    expect(&p, "ok.test", VALIDATE_OK, "");
+}
+
+// ---- the validator
+
+static void bounds_hold(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_policy p = policy_make(&o);
+    struct validator *v = validator_new(shard, 2);
+    struct run a, b, c = {.request = {.method = CHALLENGE_HTTP_01, .token = slice_str(token)}};
+    run_start(v, &a, &p, "silent.test");
+    run_start(v, &b, &p, "slow.test");
+    c.request.identifier = (struct identifier){IDENTIFIER_DNS, SLICE_LIT("c.test")};
+    assert_err(validate_start(v, &c.request), ERR_VALIDATE_BUSY);
+    assert_int_equal(validator_count(v), 2);
+    for (int i = 0; i < 30; i++) shard_turn(shard, 2);
+    validator_free(v);                                         // gives both up, in the middle
+    for (int i = 0; i < LAST_TURNS; i++) shard_turn(shard, 5); // its connections linger
+    assert_int_equal(a.done + b.done + c.done, 0);
+}
+
+static void other_methods_are_refused(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_policy p = policy_make(&o);
+    struct validator *v = validator_new(shard, 2);
+    struct run r = {.request = {.method = (enum challenge_type)64,
+                                .identifier = {IDENTIFIER_DNS, SLICE_LIT("a.test")},
+                                .policy = &p,
+                                .done = on_done}};
+    assert_err(validate_start(v, &r.request), ERR_VALIDATE_METHOD);
+    validator_free(v);
+}
+
+// ---- URLs of redirects
+
+static void locations_are_resolved(void **state)
+{
+    (void)state;
+    static const struct url base = {.host = "base.test", .port = 0, .path = "/a/b?c"};
+    static const struct {
+        const char *location, *host;
+        unsigned port;
+        bool secure;
+        const char *path; // NULL: refused
+    } rows[] = {
+        {"/x", "base.test", 0, false, "/x"},
+        {"http://Other.Test", "other.test", 0, false, "/"},
+        {"HTTPS://o.test:8443/p?q#f", "o.test", 8443, true, "/p?q"},
+        {"//o.test/x", "o.test", 0, false, "/x"},
+        {"http://o.test?q", "o.test", 0, false, "/?q"},
+        {"http://[::1]:80/x", "::1", 80, false, "/x"},
+        {"http://10.0.0.1/x", "10.0.0.1", 0, false, "/x"},
+        {"x", NULL, 0, false, NULL},
+        {"", NULL, 0, false, NULL},
+        {"ftp://o.test/", NULL, 0, false, NULL},
+        {"http:///x", NULL, 0, false, NULL},
+        {"http://u@o.test/", NULL, 0, false, NULL},
+        {"http://o.test:0/", NULL, 0, false, NULL},
+        {"http://o.test:65536/", NULL, 0, false, NULL},
+        {"http://o.test:/", NULL, 0, false, NULL},
+        {"http://[::1]x/", NULL, 0, false, NULL},
+        {"http://o.test/a b", NULL, 0, false, NULL},
+        {"http://o.test/\r\nX: y", NULL, 0, false, NULL},
+        {"http://o.test\\@e.test/", NULL, 0, false, NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct url u = {0};
+        const char *why = NULL;
+        bool ok = url_resolve(&u, &why, &base, slice_str(rows[i].location));
+        if (ok != (rows[i].path != NULL)) fail_msg("%s", rows[i].location);
+        if (!ok) {
+            assert_non_null(why);
+            assert_int_equal(u.host[0], 0); // nothing is left behind
+            continue;
+        }
+        assert_string_equal(u.host, rows[i].host);
+        assert_string_equal(u.path, rows[i].path);
+        assert_int_equal(u.port, rows[i].port);
+        assert_int_equal(u.secure, rows[i].secure);
+    }
+    char long_path[2100] = "http://o.test/";
+    struct url u;
+    const char *why;
+    memset(long_path + 14, 'a', 1999);
+    assert_true(url_resolve(&u, &why, &base, slice_str(long_path)));
+    long_path[14 + 1999] = 'a';
+    assert_false(url_resolve(&u, &why, &base, slice_str(long_path)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(web_servers_are_judged),
+        cmocka_unit_test(networks_bound_every_hop),
+        cmocka_unit_test(a_refused_connection_is_told_to_people),
+        cmocka_unit_test(resolvers_are_asked_and_told_apart),
+        cmocka_unit_test(an_override_ends_at_a_label),
+        cmocka_unit_test(bounds_hold),
+        cmocka_unit_test(other_methods_are_refused),
+        cmocka_unit_test(locations_are_resolved),
+    };
+    proto_err_register();
+    cluster_err_register();
+    api_err_register();
+    cluster_metrics_declare();
+    struct log_options lo = {.level = LOG_ERROR, .fd = 2, .program = "test"};
+    struct shard_options so = {.count = 1, .io = SHARD_IO_EPOLL, .name = "t"};
+    if (failed(log_new(&logger, &lo)) || failed(metrics_new(&metrics, 1))) return 1;
+    so.log = logger;
+    so.metrics = metrics;
+    if (failed(shard_new(&shard, &so, 0))) return 1;
+    web = web_start(web_rows, thumbprint);
+    dns = dns_start(dns_rows);
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    shard_free(shard);
+    web_stop(web);
+    dns_stop(dns);
+    metrics_free(metrics);
+    log_free(logger);
+    return failures;
+}
