@@ -1,7 +1,8 @@
 // journal: what the signer has signed, on disk before it leaves. Preallocated segments; a record is
-// its length, CRC32C, the hash of the record before it, and the payload. A torn tail is cut at
-// start; damage before the end is refused. A failed write or sync is never retried: the signer
-// stops. One thread; it blocks for the sync, which is what gathers the next batch.
+// its length, CRC32C, the hash of the record before it, and the payload (signer/journal_record.h).
+// A torn tail is cut at start; anything else that does not continue the chain is damage and
+// refused. A failed write or sync is never retried: the signer stops. One thread; it blocks for the
+// sync, which is what gathers the next batch.
 #pragma once
 #include "proto/base/list.h"
 #include "proto/base/map.h"
@@ -9,8 +10,7 @@
 #include "proto/rpc/intent.h"
 
 enum {
-    JOURNAL_SEGMENT_SIZE = 64 << 20,
-    JOURNAL_INDEX_MAX = 1 << 20, // more than 1,100 a second; memory is taken as it is used
+    JOURNAL_SEGMENT_SIZE = 64 << 20, // bytes at most
     JOURNAL_INDEX_S = 900,
     JOURNAL_NOTE_MAX = 512
 };
@@ -40,8 +40,16 @@ struct journal_entry {
     uint64_t offset; // of the record
 };
 
+struct journal_options {
+    const char *path;    // folder, made when it is missing
+    size_t segment_size; // bytes preallocated at a time: at most JOURNAL_SEGMENT_SIZE
+    size_t index_max;    // orders of the last JOURNAL_INDEX_S; memory is used as they come
+};
+
 struct journal {
     int dir, fd;
+    size_t segment_size;
+    bool cut; // a torn tail was cut when it was opened
     uint32_t segment;
     uint64_t offset;            // where the next record goes
     uint8_t previous[HASH_LEN]; // of the last record
@@ -53,9 +61,9 @@ struct journal {
     uint64_t unsynced_offset;
 };
 
-// journal_open reads everything, cuts a torn tail and is ready to append. `note` gets a sentence.
-// ERR_JOURNAL, ERR_JOURNAL_CORRUPT.
-RESULT journal_open(struct journal *j, char note[JOURNAL_NOTE_MAX], const char *path,
+// journal_open reads everything, cuts a torn tail and is ready to append. The folder is locked
+// until journal_close. `note` gets a sentence. ERR_JOURNAL, ERR_JOURNAL_CORRUPT.
+RESULT journal_open(struct journal *j, char note[JOURNAL_NOTE_MAX], const struct journal_options *o,
                     int64_t now_s);
 void journal_close(struct journal *j);
 // journal_find looks an order up in the index; journal_certificate reads the certificate of an
@@ -63,8 +71,13 @@ void journal_close(struct journal *j);
 const struct journal_entry *journal_find(const struct journal *j, const struct id *order);
 RESULT journal_certificate(const struct journal *j, const struct journal_entry *e, struct arena *a,
                            struct slice *out);
+// journal_room is how many more orders the index can take now; what has no room must be refused as
+// busy, because an order that is not in the index could be signed a second time.
+size_t journal_room(struct journal *j, int64_t now_s);
 // journal_add appends a record to the batch and the index; journal_sync writes the batch and waits
-// for the disk. After an error of either the process must stop: ERR_JOURNAL.
+// for the disk. journal_add without journal_room,
+// and a record of more than 1 MiB, are errors. After an error of either the process must stop:
+// ERR_JOURNAL.
 RESULT journal_add(struct journal *j, const struct journal_record *r);
 RESULT journal_sync(struct journal *j);
 // journal_each reads all records of a folder in order; `visit` may be told the position.

@@ -49,7 +49,7 @@ static const char usage[] =
 struct program {
     struct signer_settings settings;
     struct arena arena;
-    struct profile *profiles;
+    struct profiles profiles;
     struct keystore keys;
     struct journal journal;
     struct log *log;
@@ -121,12 +121,9 @@ static const struct server_handler private_handler = {.request = on_private,
 
 static bool secrets_open(struct program *p)
 {
-    const struct profile_settings *settings = p->settings.profiles.items;
     int64_t now = shard_wall_s(p->shard);
-    p->profiles = ARENA_ARRAY(&p->arena, struct profile, p->settings.profiles.count);
-    if (p->profiles == NULL) return snprintf(p->note, sizeof p->note, "out of memory"), false;
-    for (size_t i = 0; i < p->settings.profiles.count; i++)
-        profile_make(&p->profiles[i], &settings[i]);
+    if (failed(profiles_take(&p->profiles, &p->settings, now)))
+        return snprintf(p->note, sizeof p->note, "out of memory"), false;
     return !failed(sandbox_begin(p->note, sizeof p->note)) &&
            !failed(vault_open(p->note, sizeof p->note)) &&
            !failed(
@@ -176,8 +173,7 @@ static bool servers_start(struct program *p)
 {
     if (!identity_start(p)) return false;
     struct service_options so = {.settings = &p->settings,
-                                 .profiles = p->profiles,
-                                 .profile_count = p->settings.profiles.count,
+                                 .profiles = &p->profiles,
                                  .keys = &p->keys,
                                  .journal = &p->journal,
                                  .stopped = on_stopped,
@@ -249,8 +245,10 @@ static bool start(struct program *p, bool seams)
                false;
     if (!secrets_open(p) || failed(sandbox_user(p->note, sizeof p->note, p->settings.user)))
         return false;
-    if (failed(journal_open(&p->journal, p->note, p->settings.journal, shard_wall_s(p->shard))))
-        return false;
+    struct journal_options jo = {.path = p->settings.journal,
+                                 .segment_size = (size_t)p->settings.journal_segment,
+                                 .index_max = (size_t)p->settings.journal_index};
+    if (failed(journal_open(&p->journal, p->note, &jo, shard_wall_s(p->shard)))) return false;
     const struct config_address *rpc = &p->settings.address,
                                 *private = &p->settings.private_address;
     if (failed(server_address_check(p->note, sizeof p->note, "rpc", &rpc->address, rpc->len)) ||
@@ -292,6 +290,7 @@ static void stop(struct program *p)
     for (int i = 0; p->shard != NULL && i < 10; i++) shard_turn(p->shard, 1);
     service_free(p->service);
     journal_close(&p->journal);
+    profiles_fini(&p->profiles);
     keystore_close(&p->keys);
     if (p->shard != NULL) shard_free(p->shard);
     identity_close(&p->identity);
@@ -319,7 +318,7 @@ static int run(const char *config, bool seams)
     if (code == 0) {
         LOG(p.log, &EVENT_SIGNER_STARTED, tls_library_version(),
             LOG_STR("version", CERTMILL_VERSION), LOG_INT("profiles", p.settings.profiles.count),
-            LOG_INT("journal_records", p.journal.count));
+            LOG_INT("journal_records", p.journal.count), LOG_INT("journal_cut", p.journal.cut));
         loop(&p);
         LOG(p.log, &EVENT_SIGNER_STOPPED, NULL, LOG_INT("signed", service_signed_count(p.service)));
         code = p.failed;

@@ -23,6 +23,7 @@ enum {
     SIGN_SIZE_MAX = 1 << 20,
     SMALL_SIZE_MAX = 65536,
     TURN_MAX = 4096,
+    SCRATCH_MAX = 1 << 20,
     RENEWALS_PER_MINUTE = 60,
     BACK_S = 3600,
     AHEAD_S = 5
@@ -35,6 +36,7 @@ typedef Certmill__Signer__V1__Intent WireIntent;
 // struct item is one intent on its way through a batch.
 struct item {
     const WireIntent *wire;
+    struct slice packed; // the whole intent as it came, for the journal
     struct intent intent;
     uint8_t hash[HASH_LEN], serial[SERIAL_LEN];
     const struct profile *profile;
@@ -60,6 +62,8 @@ struct service {
     struct rpc_service *rpc;
     struct list queue;
     size_t queued;
+    size_t claimed;       // places in the journal's index that items at hand will take
+    struct arena scratch; // of one item at a time
     struct turn_hook hook;
     uint64_t signed_count;
     int64_t rate_second;
@@ -76,24 +80,18 @@ static ProtobufCBinaryData binary(const void *p, size_t n)
 
 // ---- policy
 
-static const struct profile *profile_find(const struct service_options *o, struct slice name)
-{
-    for (size_t i = 0; i < o->profile_count; i++)
-        if (slice_eq_str(name, o->profiles[i].settings->name)) return &o->profiles[i];
-    return NULL;
-}
-
 const char *service_judge(const struct service_options *o, const struct intent *in, int64_t now_s,
-                          int *out_status)
+                          const struct profile **out_profile, int *out_status)
 {
     const struct issuer *issuer = &o->keys->issuer;
-    const struct profile *p = profile_find(o, in->profile);
     struct public_key_kind kind;
+    bool known;
+    const struct profile *p = profiles_find(o->profiles, &known, in->profile, in->profile_hash,
+                                            in->template_version, now_s);
+    *out_profile = p;
     *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH;
-    if (p == NULL) return "there is no such profile here";
-    if (memcmp(p->hash, in->profile_hash, HASH_LEN) != 0 ||
-        p->template_version != in->template_version)
-        return "the profile is another version here";
+    if (p == NULL)
+        return known ? "the profile is another version here" : "there is no such profile here";
     if (in->issuer != issuer->id ||
         memcmp(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN) != 0)
         return "the issuer is another one here";
@@ -130,6 +128,11 @@ static void answer(struct item *i, int status, const char *text)
     i->result->text = (char *)(uintptr_t)text;
 }
 
+static void busy(struct item *i, const char *text)
+{
+    answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY, text);
+}
+
 // answer_from_journal: the order is known. The same intent gets what it got; another one is an
 // alarm.
 static bool answer_from_journal(struct service *s, struct item *i)
@@ -154,7 +157,7 @@ static bool answer_from_journal(struct service *s, struct item *i)
         return true;
     }
     if (failed(journal_certificate(s->o.journal, e, i->arena, &der))) {
-        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY, "the journal could not be read");
+        busy(i, "the journal could not be read");
         return true;
     }
     answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED, "");
@@ -182,15 +185,35 @@ static void tbs_make(struct service *s, struct item *i)
     struct err e = tbs_build(&b, &i->intent, i->profile, issuer, i->serial);
     if (!failed(e)) e = arena_dup(&i->tbs, i->arena, buf_slice(&b));
     buf_fini(&b);
-    const char *wrong = failed(e)
-                            ? err_text(e)
-                            : lint_tbs(i->arena, i->tbs, &i->intent, i->profile, issuer, i->serial);
+    if (failed(e)) {
+        busy(i, "no memory for the certificate");
+        return;
+    }
+    const char *wrong = lint_tbs(&s->scratch, i->tbs, &i->intent, i->profile, issuer, i->serial);
     if (wrong == NULL) {
         i->sign = true;
         return;
     }
     LOG(shard_log(s->shard), &EVENT_SIGNER_LINT, wrong, LOG_SLICE("profile", i->intent.profile));
-    answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED, wrong);
+    // The sentence may lie in the scratch, which the next item uses.
+    answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED,
+           arena_printf(i->arena, "%s", wrong));
+}
+
+// room_claim makes sure, before anything is signed, that the journal can take the item: what is not
+// in its index could be signed twice.
+static bool room_claim(struct service *s, struct item *i)
+{
+    size_t n = protobuf_c_message_get_packed_size(&i->wire->base);
+    uint8_t *packed = arena_alloc(i->arena, n + 1);
+    if (packed == NULL) return busy(i, "no memory for the journal's record"), false;
+    protobuf_c_message_pack(&i->wire->base, packed);
+    i->packed = slice_of(packed, n);
+    if (journal_room(s->o.journal, shard_wall_s(s->shard)) <= s->claimed)
+        return busy(i, "the journal's index of 15 minutes is full here: raise journal_index"),
+               false;
+    s->claimed++;
+    return true;
 }
 
 static void item_prepare(struct service *s, struct item *i)
@@ -211,17 +234,17 @@ static void item_prepare(struct service *s, struct item *i)
     if (answer_from_journal(s, i)) return;
     serial_make(i->serial, s->o.keys->serial_key, &i->intent, i->hash);
     i->result->serial = binary(i->serial, SERIAL_LEN);
-    if (i->burn) return;
-    note = service_judge(&s->o, &i->intent, shard_wall_s(s->shard), &status);
+    if (i->burn) {
+        room_claim(s, i);
+        return;
+    }
+    note = service_judge(&s->o, &i->intent, shard_wall_s(s->shard), &i->profile, &status);
     if (note != NULL)
         answer(i, status, note);
     else if (!rate_taken(s))
-        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY,
-               "the signer's rate is used up for this second");
-    else {
-        i->profile = profile_find(&s->o, i->intent.profile);
+        busy(i, "the signer's rate is used up for this second");
+    else if (room_claim(s, i))
         tbs_make(s, i);
-    }
 }
 
 static bool journal_item(struct service *s, struct item *i, struct slice certificate,
@@ -231,12 +254,8 @@ static bool journal_item(struct service *s, struct item *i, struct slice certifi
                                .order = i->intent.order,
                                .time_s = shard_wall_s(s->shard),
                                .caller = slice_str(caller),
+                               .intent = i->packed,
                                .certificate = certificate};
-    size_t n = protobuf_c_message_get_packed_size(&i->wire->base);
-    uint8_t *packed = arena_alloc(i->arena, n + 1);
-    if (packed == NULL) return false;
-    protobuf_c_message_pack(&i->wire->base, packed);
-    r.intent = slice_of(packed, n);
     memcpy(r.intent_hash, i->hash, HASH_LEN);
     memcpy(r.serial, i->serial, SERIAL_LEN);
     SHA256(i->tbs.p, i->tbs.n, r.tbs_hash);
@@ -262,8 +281,7 @@ static void sign_all(struct service *s, struct waiting *w, bool *journal_ok)
         if (failed(items[k].err)) {
             LOG(shard_log(s->shard), &EVENT_SIGNER_FAULT, err_text(items[k].err),
                 LOG_ERR("error", items[k].err));
-            answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY,
-                   "a signature did not verify after it was made");
+            busy(i, "a signature could not be made, or did not verify");
             continue;
         }
         if (!journal_item(s, i, items[k].certificate, rpc_request_peer(w->r))) {
@@ -322,7 +340,11 @@ static void on_batch(struct turn_hook *hook)
     s->queued = 0;
     LIST_EACH (node, &batch) {
         struct waiting *w = LIST_OWNER(node, struct waiting, node);
-        for (size_t i = 0; i < w->count; i++) item_prepare(s, &w->items[i]);
+        s->claimed = 0; // the earlier calls' are in the index by now
+        for (size_t i = 0; i < w->count; i++) {
+            arena_reset(&s->scratch);
+            item_prepare(s, &w->items[i]);
+        }
         crash_point("s1-after");
         if (!ok) break;
         if (w->burn)
@@ -537,17 +559,18 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     Certmill__Signer__V1__DescribeResponse__SerialKey
         serial = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__SERIAL_KEY__INIT,
         *serials[1] = {&serial};
+    size_t count;
+    const struct profile *current = profiles_current(s->o.profiles, &count);
     Certmill__Signer__V1__DescribeResponse__Profile *profiles = ARENA_ARRAY(
-        a, Certmill__Signer__V1__DescribeResponse__Profile, s->o.profile_count);
+        a, Certmill__Signer__V1__DescribeResponse__Profile, count + 1);
     uint8_t text[64] = "certmill serial key", hash[HASH_LEN];
     uint32_t id = i->id;
     (void)message;
     certmill__signer__v1__describe_response__init(&m);
-    m.profiles = ARENA_ARRAY(a, Certmill__Signer__V1__DescribeResponse__Profile *,
-                             s->o.profile_count);
+    m.profiles = ARENA_ARRAY(a, Certmill__Signer__V1__DescribeResponse__Profile *, count + 1);
     bool ok = profiles != NULL && m.profiles != NULL;
-    for (size_t k = 0; ok && k < s->o.profile_count; k++) {
-        ok = profile_describe(&profiles[k], a, &s->o.profiles[k], &id);
+    for (size_t k = 0; ok && k < count; k++) {
+        ok = profile_describe(&profiles[k], a, &current[k], &id);
         m.profiles[k] = &profiles[k];
     }
     if (!ok) {
@@ -564,7 +587,7 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     issuer.root = binary(i->root.p, i->root.n);
     issuer.serial_keys = serials;
     issuer.n_serial_keys = 1;
-    m.n_profiles = s->o.profile_count;
+    m.n_profiles = count;
     m.issuers = issuers;
     m.n_issuers = 1;
     m.region = (uint32_t)s->o.settings->region;
@@ -617,6 +640,7 @@ struct service *service_new(struct shard *shard, const struct service_options *o
     s->hook.run = on_batch;
     list_init(&s->hook.node);
     list_init(&s->queue);
+    arena_init(&s->scratch, SCRATCH_MAX);
     s->rpc = rpc_service_new(shard, methods, sizeof methods / sizeof methods[0], s);
     if (s->rpc != NULL) return s;
     free(s);
@@ -628,6 +652,7 @@ void service_free(struct service *s)
     if (s == NULL) return;
     turn_hook_disarm(&s->hook);
     rpc_service_free(s->rpc);
+    arena_fini(&s->scratch);
     free(s);
 }
 

@@ -4,12 +4,11 @@
 #include "cluster/rpc/method.h"
 #include "signer/journal.h"
 #include "signer/keystore.h"
-#include "signer/profile.h"
+#include "signer/profiles.h"
 
 struct service_options {
-    const struct signer_settings *settings;
-    const struct profile *profiles;
-    size_t profile_count;
+    const struct signer_settings *settings; // region and rate; read at every use
+    const struct profiles *profiles;
     const struct keystore *keys;
     struct journal *journal;
     // stopped runs when the journal failed: nothing more is signed, the program must end.
@@ -26,7 +25,8 @@ void service_free(struct service *s);
 // service_rpc is what server_new serves: with rpc_service_handler().
 struct rpc_service *service_rpc(struct service *s);
 uint64_t service_signed_count(const struct service *s);
-// service_judge is the policy: NULL when the intent may be signed by a caller with this role, else
-// a sentence and the status of the answer. Pure but for the clock given.
+// service_judge is the policy: NULL when the intent may be signed, else a sentence and the status
+// of the answer. *out_profile is the version of the profile that the intent names, NULL when it is
+// not here. Which callers may ask at all is in the table of methods. Pure but for the clock given.
 const char *service_judge(const struct service_options *o, const struct intent *in, int64_t now_s,
-                          int *out_status);
+                          const struct profile **out_profile, int *out_status);

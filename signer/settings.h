@@ -15,7 +15,7 @@ struct profile_settings {
 struct signer_settings {
     const char *dir, *passphrase_file, *journal, *user;
     struct config_address address, private_address;
-    int64_t region, rate_per_s;
+    int64_t region, rate_per_s, journal_segment, journal_index;
     int log_level, log_format;
     struct config_list profiles; // struct profile_settings
     bool sandbox;

@@ -3,7 +3,7 @@
 #include "proto/err.h"
 #include "signer/err.h"
 
-enum { ID_LEN = 16, SPKI_MAX = 2048 };
+enum { ID_LEN = 16, SPKI_MAX = 2048, TEXT_MAX = 255 };
 
 static ProtobufCBinaryData binary(const void *p, size_t n)
 {
@@ -123,6 +123,9 @@ struct err wire_intent_read(struct intent *out, uint8_t hash[HASH_LEN], const ch
         !take(out->salt, in->salt, SALT_LEN) || !take(claimed, in->hash, HASH_LEN))
         return refuse(note, ERR_INTENT_HASH,
                       "a hash or the salt of the intent has the wrong length");
+    // What is signed must fit into a record of the journal.
+    if (out->tenant.n > TEXT_MAX || out->profile.n > TEXT_MAX)
+        return refuse(note, ERR_INTENT_HASH, "tenant or profile of the intent is too long");
     if (in->issuer > 1023 || in->region > 63 || in->spki.len > SPKI_MAX)
         return refuse(note, ERR_INTENT_HASH,
                       "issuer, region or key of the intent are out of range");

@@ -13,11 +13,6 @@ struct err pool_init(struct pool *p, const char *name, size_t object_size, size_
     uint8_t *memory = calloc(count == 0 ? 1 : count, size);
     if (memory == NULL) return ERR(NO_SPACE);
     *p = (struct pool){.memory = memory, .object_size = size, .count = count, .name = name};
-    for (size_t i = count; i-- > 0;) {
-        void **object = (void **)(void *)(memory + i * size);
-        *object = p->free_list;
-        p->free_list = (void *)object;
-    }
     return OK;
 }
 
@@ -31,8 +26,12 @@ void pool_fini(struct pool *p)
 void *pool_get(struct pool *p)
 {
     void *object = p->free_list;
-    if (object == NULL) return NULL;
-    memcpy(&p->free_list, object, sizeof p->free_list);
+    if (object != NULL)
+        memcpy(&p->free_list, object, sizeof p->free_list);
+    else if (p->fresh < p->count)
+        object = p->memory + p->fresh++ * p->object_size;
+    else
+        return NULL;
     memset(object, 0, p->object_size);
     if (++p->used > p->used_max) p->used_max = p->used;
     return object;

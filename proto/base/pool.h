@@ -8,6 +8,8 @@ struct pool {
     void *free_list;
     size_t object_size; // bytes, rounded up to the alignment of any type
     size_t count;       // objects in all
+    size_t fresh;       // objects that were handed out at least once: the memory behind them has
+                        // never been touched, so it costs nothing yet
     size_t used;        // objects handed out
     size_t used_max;    // most ever handed out at once
     const char *name;   // for messages; borrowed

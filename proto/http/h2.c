@@ -98,6 +98,17 @@ static struct err headers_lower(struct http_header **out, struct arena *a,
     return OK;
 }
 
+// out_body_set keeps a copy of a body until nghttp2 has taken it.
+static struct err out_body_set(struct stream *st, struct slice body)
+{
+    if (body.n <= OUT_SMALL_MAX) return arena_dup(&st->out_body, &st->arena, body);
+    buf_fini(&st->out_large); // of an answer that could not be submitted
+    buf_init(&st->out_large, st->session->limits->out_size_max);
+    TRY(buf_add(&st->out_large, body));
+    st->out_body = buf_slice(&st->out_large);
+    return OK;
+}
+
 static struct err response_submit(struct h2 *h, struct stream *st, const struct http_response *r,
                                   bool head_only)
 {
@@ -115,7 +126,7 @@ static struct err response_submit(struct h2 *h, struct stream *st, const struct 
     if (r->status != 204 && r->status != 304 && r->trailer_count == 0)
         nv[count++] = nv_of(SLICE_LIT("content-length"),
                             slice_str(arena_printf(a, "%zu", r->body.n)));
-    if (body) TRY(arena_dup(&st->out_body, a, r->body));
+    if (body) TRY(out_body_set(st, r->body));
     st->out_trailers = trailers;
     st->out_trailer_count = r->trailer_count;
     nghttp2_data_provider provider = {.source.ptr = st, .read_callback = body_read};
@@ -167,7 +178,7 @@ static struct err h2_request(struct http_session *s, struct stream *st,
     for (size_t i = 0; i < r->header_count; i++)
         nv[count++] = nv_of(headers[i].name, headers[i].value);
     bool body = r->body.n > 0;
-    if (body) TRY(arena_dup(&st->out_body, a, r->body));
+    if (body) TRY(out_body_set(st, r->body));
     nghttp2_data_provider provider = {.source.ptr = st, .read_callback = body_read};
     int32_t id = nghttp2_submit_request(h->session, NULL, nv, count, body ? &provider : NULL, st);
     if (id < 0) return ERR(NO_SPACE);

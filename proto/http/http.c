@@ -116,6 +116,7 @@ void stream_free(struct stream *st)
     struct http_session *s = st->session;
     list_remove(&st->node);
     buf_fini(&st->body);
+    buf_fini(&st->out_large);
     arena_reset(&st->arena);
     if (s != NULL && s->spare_count < SPARE_MAX) {
         s->spare_count++;

@@ -4,7 +4,11 @@
 #include "proto/err.h"
 #include "proto/http/http.h"
 
-enum { STREAM_ARENA_MAX = 256 * 1024, HEADERS_FIRST = 16 };
+enum {
+    STREAM_ARENA_MAX = 256 * 1024,
+    OUT_SMALL_MAX = 128 * 1024, // bytes of a body that goes into the arena
+    HEADERS_FIRST = 16
+};
 
 // struct stream is one exchange under way: on the server it holds the exchange, on the client it
 // points at the caller's.
@@ -28,7 +32,8 @@ struct stream {
     bool head_done; // HTTP/2 client: final response headers are complete
 
     // what goes out (HTTP/2; HTTP/1.1 writes at once)
-    struct slice out_body; // in the arena
+    struct slice out_body; // what is left of it: in the arena, or in out_large
+    struct buf out_large;  // a body that is too large for the arena
     const struct http_header *out_trailers;
     size_t out_trailer_count;
 };

@@ -29,7 +29,7 @@ void fixture_issuer(struct issuer *out, struct arena *a, enum key_type type, uns
     EVP_PKEY *root_key = make_key(type, bits, ROOT_KEY), *key = make_key(type, bits, ISSUER_KEY);
     struct pki_request r = {.common_name = "Root",
                             .organization = "Example, Inc.",
-                            .not_before = FIXTURE_NOW_S - 3600,
+                            .not_before = FIXTURE_NOW_S - 86400,
                             .not_after = FIXTURE_NOW_S + life_s + 3600,
                             .ca = true,
                             .path_len = 1};

@@ -8,8 +8,8 @@
 
 enum { FIXTURE_NOW_S = 1780000000, FIXTURE_VALIDITY_S = 86400 }; // in May 2026
 
-// fixture_issuer makes an issuing CA of a key kind under a root of the same kind, valid from an
-// hour before FIXTURE_NOW_S for `life_s`. Everything lives in the arena; the keys are make_key's
+// fixture_issuer makes an issuing CA of a key kind under a root of the same kind, valid from a
+// day before FIXTURE_NOW_S for `life_s`. Everything lives in the arena; the keys are make_key's
 // numbers 100 (root) and 101.
 void fixture_issuer(struct issuer *out, struct arena *a, enum key_type type, unsigned bits,
                     int64_t life_s);

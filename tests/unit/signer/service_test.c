@@ -1,0 +1,985 @@
+// service: the policy, reason by reason; and the service over mutual TLS on loopback, with a real
+// journal: what is answered, what is repeated, what is refused, and what happens when the journal
+// fails.
+#include "signer/service.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cluster/core/log.h"
+#include "cluster/core/metrics.h"
+#include "cluster/core/server.h"
+#include "cluster/err.h"
+#include "cluster/events.h"
+#include "cluster/rpc/call.h"
+#include "proto/err.h"
+#include "proto/rpc/signer.pb-c.h"
+#include "signer/err.h"
+#include "signer/wire.h"
+#include "tests/support/testca.h"
+#include "tests/unit/signer/fixture.h"
+
+#define STATUS(name) CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__##name
+
+enum { SEGMENT = 4 << 20, INDEX = 600, ANSWERS_MAX = 256 };
+
+static struct arena arena;
+static struct keystore keys;
+static struct signer_settings settings;
+static struct profile_settings profile_settings[2];
+static struct fixture_profile server_profile, corp_profile;
+static struct profiles profiles;
+static struct service_options options;
+
+// ---- a signer's insides
+
+static int setup(void **state)
+{
+    (void)state;
+    arena_init(&arena, 256 << 20);
+    fixture_issuer(&keys.issuer, &arena, KEY_P256, 0, 400ll * 86400);
+    memset(keys.serial_key, 7, sizeof keys.serial_key);
+    keys.serial_generation = 1;
+    fixture_profile_init(&server_profile, "server");
+    fixture_profile_init(&corp_profile, "corp");
+    corp_profile.names[0] = "corp.example";
+    corp_profile.settings.names.count = 1;
+    corp_profile.kinds[0] = "P-256";
+    corp_profile.settings.key_kinds.count = 1;
+    fixture_profile_remake(&corp_profile);
+    profile_settings[0] = server_profile.settings;
+    profile_settings[1] = corp_profile.settings;
+    settings = (struct signer_settings){
+        .region = 5, .rate_per_s = 100000, .profiles = {profile_settings, 2}};
+    assert_ok(profiles_take(&profiles, &settings, FIXTURE_NOW_S));
+    options = (struct service_options){.settings = &settings, .profiles = &profiles, .keys = &keys};
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    profiles_fini(&profiles);
+    arena_fini(&arena);
+    return 0;
+}
+
+static struct slice p256(unsigned number)
+{
+    return make_spki(&arena, make_key(KEY_P256, 0, number));
+}
+
+static struct intent good_at(int64_t now_s)
+{
+    struct intent in = fixture_intent(&arena, &server_profile.profile, &keys.issuer, p256(0), 2,
+                                      now_s);
+    in.region = 5;
+    return in;
+}
+
+static struct intent corp_at(int64_t now_s)
+{
+    struct intent in = fixture_intent(&arena, &corp_profile.profile, &keys.issuer, p256(0), 1,
+                                      now_s);
+    in.region = 5;
+    fixture_names(&in, &arena, "a.corp.example,corp.example");
+    return in;
+}
+
+// ---- policy
+
+static void profile_unknown(struct intent *in) { in->profile = SLICE_LIT("other"); }
+static void profile_case(struct intent *in) { in->profile = SLICE_LIT("Server"); }
+static void profile_hash(struct intent *in) { in->profile_hash[31] ^= 1; }
+static void template_version(struct intent *in) { in->template_version++; }
+static void issuer_id(struct intent *in) { in->issuer = 2; }
+static void issuer_hash(struct intent *in) { in->issuer_cert_hash[0] ^= 1; }
+static void generation(struct intent *in) { in->serial_key_generation = 2; }
+static void region(struct intent *in) { in->region = 4; }
+static void key_kind(struct intent *in) { in->spki = make_spki(&arena, make_key(KEY_P384, 0, 0)); }
+static void key_small(struct intent *in) { in->spki = make_rsa_spki(&arena, 1024, "010001"); }
+static void key_odd(struct intent *in) { in->spki = make_rsa_spki(&arena, 2050, "010001"); }
+static void key_huge(struct intent *in) { in->spki = make_rsa_spki(&arena, 8192, "010001"); }
+static void key_garbage(struct intent *in) { in->spki = SLICE_LIT("\x30\x00"); }
+static void key_of_issuer(struct intent *in) { in->spki = keys.issuer.cert.spki; }
+static void key_of_root(struct intent *in) { in->spki = keys.issuer.root_spki; }
+static void name_other(struct intent *in) { fixture_names(in, &arena, "a.corp.example,b.example"); }
+static void name_ends_alike(struct intent *in) { fixture_names(in, &arena, "evilcorp.example"); }
+static void name_above(struct intent *in) { fixture_names(in, &arena, "example"); }
+static void name_empty(struct intent *in) { in->names[0].value = SLICE_NONE; }
+static void wildcard(struct intent *in) { fixture_names(in, &arena, "*.corp.example"); }
+static void wildcard_any(struct intent *in) { fixture_names(in, &arena, "*.internal.test"); }
+static void address(struct intent *in)
+{
+    in->names[0] = (struct identifier){IDENTIFIER_IP, SLICE_LIT("\x7f\0\0\1")};
+}
+static void no_names(struct intent *in) { in->name_count = 0; }
+static void names_101(struct intent *in)
+{
+    in->names = ARENA_ARRAY(&arena, struct identifier, 101);
+    for (size_t i = 0; i < 101; i++)
+        in->names[i] = (struct identifier){IDENTIFIER_DNS, make_text(&arena, "a%03zu.test", i)};
+    in->name_count = 101;
+}
+static void crl_shard(struct intent *in) { in->crl_shard = 1; }
+static void second_more(struct intent *in) { in->not_after++; }
+static void second_less(struct intent *in) { in->not_after--; }
+static void year(struct intent *in) { in->not_after += 365 * 86400; }
+static void before_it_begins(struct intent *in) { in->not_after = in->not_before - 1; }
+static void moved(struct intent *in, int64_t not_before)
+{
+    in->not_after += not_before - in->not_before;
+    in->not_before = not_before;
+}
+static void back_3600(struct intent *in) { moved(in, FIXTURE_NOW_S - 3600); }
+static void back_3601(struct intent *in) { moved(in, FIXTURE_NOW_S - 3601); }
+static void ahead_5(struct intent *in) { moved(in, FIXTURE_NOW_S + 5); }
+static void ahead_6(struct intent *in) { moved(in, FIXTURE_NOW_S + 6); }
+static void in_1969(struct intent *in) { moved(in, -5); }
+static void nothing(struct intent *in) { (void)in; }
+static void key_rsa(struct intent *in) { in->spki = make_rsa_spki(&arena, 4096, "010001"); }
+
+static const struct {
+    const char *what;
+    struct intent (*make)(int64_t now_s);
+    void (*change)(struct intent *);
+    int status;
+    const char *want; // in the sentence; NULL: may be signed
+} rows[] = {
+    {"good", good_at, nothing, 0, NULL},
+    {"good, narrow profile", corp_at, nothing, 0, NULL},
+    {"good, RSA", good_at, key_rsa, 0, NULL},
+    {"an hour back", good_at, back_3600, 0, NULL},
+    {"five seconds ahead", good_at, ahead_5, 0, NULL},
+    {"unknown profile", good_at, profile_unknown, STATUS(MISMATCH), "no such profile"},
+    {"profile in capitals", good_at, profile_case, STATUS(MISMATCH), "no such profile"},
+    {"another profile hash", good_at, profile_hash, STATUS(MISMATCH), "another version"},
+    {"another template", good_at, template_version, STATUS(MISMATCH), "another version"},
+    {"another issuer", good_at, issuer_id, STATUS(MISMATCH), "the issuer is another"},
+    {"another issuer certificate", good_at, issuer_hash, STATUS(MISMATCH), "the issuer is another"},
+    {"another serial key", good_at, generation, STATUS(MISMATCH), "another generation"},
+    {"another region", good_at, region, STATUS(MISMATCH), "the region is another"},
+    {"key kind", corp_at, key_kind, STATUS(REFUSED), "not of a kind"},
+    {"RSA 1024", good_at, key_small, STATUS(REFUSED), "not of a kind"},
+    {"RSA 2050", good_at, key_odd, STATUS(REFUSED), "not of a kind"},
+    {"RSA 8192", good_at, key_huge, STATUS(REFUSED), "not of a kind"},
+    {"no key", good_at, key_garbage, STATUS(REFUSED), "not of a kind"},
+    {"the issuing CA's key", good_at, key_of_issuer, STATUS(REFUSED), "a key of this CA"},
+    {"the root's key", good_at, key_of_root, STATUS(REFUSED), "a key of this CA"},
+    {"one name outside", corp_at, name_other, STATUS(REFUSED), "a name is outside"},
+    {"a name that ends alike", corp_at, name_ends_alike, STATUS(REFUSED), "a name is outside"},
+    {"a name above", corp_at, name_above, STATUS(REFUSED), "a name is outside"},
+    {"an empty name", corp_at, name_empty, STATUS(REFUSED), "a name is outside"},
+    {"a wildcard", corp_at, wildcard, STATUS(REFUSED), "a name is outside"},
+    {"a wildcard where any name may be", good_at, wildcard_any, STATUS(REFUSED),
+     "a name is outside"},
+    {"an address", good_at, address, STATUS(REFUSED), "a name is outside"},
+    {"no names", good_at, no_names, STATUS(REFUSED), "1 to 100 names"},
+    {"101 names", good_at, names_101, STATUS(REFUSED), "1 to 100 names"},
+    {"a CRL shard", good_at, crl_shard, STATUS(REFUSED), "no CRL shards"},
+    {"a second more", good_at, second_more, STATUS(REFUSED), "validity is not the profile's"},
+    {"a second less", good_at, second_less, STATUS(REFUSED), "validity is not the profile's"},
+    {"a year more", good_at, year, STATUS(REFUSED), "validity is not the profile's"},
+    {"an end before the beginning", good_at, before_it_begins, STATUS(REFUSED), "validity is not"},
+    {"an hour and a second back", good_at, back_3601, STATUS(REFUSED), "within an hour back"},
+    {"six seconds ahead", good_at, ahead_6, STATUS(REFUSED), "five seconds ahead"},
+    {"before 1970", good_at, in_1969, STATUS(REFUSED), "issuer's life"},
+};
+
+static const char *judged(const struct intent *in, int64_t now_s, int *status)
+{
+    const struct profile *p;
+    *status = -1;
+    const char *said = service_judge(&options, in, now_s, &p, status);
+    if (said == NULL) assert_slice_str(in->profile, p->settings->name);
+    return said;
+}
+
+static void refuses_for_each_reason(void **state)
+{
+    (void)state;
+    size_t missed = 0;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct intent in = rows[i].make(FIXTURE_NOW_S);
+        int status;
+        rows[i].change(&in);
+        const char *got = judged(&in, FIXTURE_NOW_S, &status);
+        bool right = rows[i].want == NULL ? got == NULL
+                                          : got != NULL && strstr(got, rows[i].want) != NULL &&
+                                                status == rows[i].status;
+        if (!right) print_error("%s: %d \"%s\"\n", rows[i].what, status, got == NULL ? "" : got);
+        missed += !right;
+    }
+    assert_int_equal(missed, 0);
+}
+
+static void never_outlives_the_issuer(void **state)
+{
+    (void)state;
+    int status;
+    int64_t last = keys.issuer.cert.not_after - FIXTURE_VALIDITY_S + 1;
+    struct intent in = good_at(last + 60); // not_before is `last`: both end together
+    assert_int_equal(in.not_after, keys.issuer.cert.not_after);
+    assert_null(judged(&in, last, &status));
+    in = good_at(last + 61);
+    assert_non_null(strstr(judged(&in, last, &status), "issuer's life"));
+    assert_int_equal(status, STATUS(REFUSED));
+}
+
+static void keeps_old_profiles_for_an_hour(void **state)
+{
+    (void)state;
+    int status;
+    size_t count;
+    const int64_t changed = FIXTURE_NOW_S + 1000;
+    struct intent old = good_at(changed + 3600), removed = corp_at(changed + 3600);
+    struct profile_settings fresh = server_profile.settings;
+    struct signer_settings changed_settings = settings;
+    fresh.validity_ms = 7200000;
+    changed_settings.profiles = (struct config_list){&fresh, 1};
+    assert_ok(profiles_take(&profiles, &changed_settings, changed));
+    assert_int_equal(profiles_current(&profiles, &count)->settings->validity_ms, 7200000);
+    assert_int_equal(count, 1);
+    struct intent now = good_at(changed);
+    assert_null(judged(&now, changed, &status));
+    assert_null(judged(&old, changed + PROFILES_KEPT_S, &status));
+    assert_null(judged(&removed, changed + PROFILES_KEPT_S, &status));
+    assert_non_null(
+        strstr(judged(&old, changed + PROFILES_KEPT_S + 1, &status), "another version"));
+    assert_int_equal(status, STATUS(MISMATCH));
+    assert_non_null(
+        strstr(judged(&removed, changed + PROFILES_KEPT_S + 1, &status), "no such profile"));
+    // Reading the same again changes nothing; so many changes in an hour are refused.
+    for (int i = 0; i < 100; i++) assert_ok(profiles_take(&profiles, &changed_settings, changed));
+    assert_int_equal(profiles.count, 2);
+    struct err e = OK;
+    for (int i = 1; !failed(e); i++) {
+        fresh.validity_ms = 7200000 + 1000 * i;
+        e = profiles_take(&profiles, &changed_settings, changed);
+    }
+    assert_err(e, ERR_POOL_FULL);
+    assert_int_equal(profiles.count, PROFILES_GENERATIONS_MAX);
+    assert_ok(profiles_take(&profiles, &changed_settings, changed + PROFILES_KEPT_S + 1));
+    assert_int_equal(profiles.count, 2);
+}
+
+// ---- over the wire
+
+struct answer {
+    int status;
+    struct slice order, hash, serial, certificate;
+    char text[160];
+    bool repeated;
+};
+
+static struct {
+    struct log *log;
+    struct metrics *metrics;
+    struct shard *shard;
+    struct service *service;
+    struct server *server;
+    struct tls_context *server_tls, *client_tls;
+    struct testca_pair root, leaf, caller;
+    struct rpc_channel *channel;
+    struct journal journal;
+    char *folder;
+    int stopped;
+    FILE *lines;
+    // the call at hand
+    struct rpc_call call;
+    bool done, burn;
+    enum rpc_status status;
+    char text[256];
+    struct answer answers[ANSWERS_MAX];
+    size_t count;
+} rig;
+
+static void on_stopped(void *ctx)
+{
+    (void)ctx;
+    rig.stopped++;
+}
+
+static void tls_make(struct tls_context **out, bool server, const struct testca_pair *pair)
+{
+    char note[256] = "";
+    struct tls_options o = {.chain_pem = slice_str(pair->cert_pem),
+                            .key_pem = slice_str(pair->key_pem),
+                            .trust_pem = slice_str(rig.root.cert_pem),
+                            .peer_required = server,
+                            .peer_role = server ? NULL : "urn:certmill:role:signer",
+                            .peer_name_ignored = true,
+                            .alpn_h2 = true};
+    struct err e = tls_context_new(out, note, sizeof note, server, &o);
+    if (failed(e)) print_error("%s\n", note);
+    assert_ok(e);
+}
+
+static void server_start(void)
+{
+    char note[256] = "";
+    struct server_options o = {.name = "rpc",
+                               .tls = rig.server_tls,
+                               .plain_version = HTTP_2,
+                               .http = {.head_size_max = 16384,
+                                        .body_size_max = (1 << 20) + 16,
+                                        .header_count_max = 64,
+                                        .streams_max = 64,
+                                        .abuse_max = 1000,
+                                        .out_size_max = 16 << 20},
+                               .conns_max = 16,
+                               .handshake_ms = 5000,
+                               .head_ms = 5000,
+                               .body_ms = 5000,
+                               .idle_ms = 60000,
+                               .write_ms = 5000,
+                               .request_ms = 20000};
+    struct sockaddr_in *in = (struct sockaddr_in *)&o.listen;
+    *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    o.listen_len = sizeof *in;
+    struct err e = server_new(&rig.server, note, sizeof note, rig.shard, &o, rpc_service_handler(),
+                              service_rpc(rig.service));
+    if (failed(e)) print_error("%s\n", note);
+    assert_ok(e);
+}
+
+static void channel_start(const char *role)
+{
+    struct rpc_target target = {.text = "signer"};
+    struct sockaddr_in *in = (struct sockaddr_in *)&target.address;
+    *in = (struct sockaddr_in){.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)server_port(rig.server)),
+                               .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    target.address_len = sizeof *in;
+    rig.caller = testca_leaf(&rig.root,
+                             &(struct testca_options){.common_name = "caller", .uri = role});
+    tls_make(&rig.client_tls, false, &rig.caller);
+    struct rpc_channel_options o = {.targets = &target,
+                                    .target_count = 1,
+                                    .tls = rig.client_tls,
+                                    .service = "signer",
+                                    .response_size_max = 16 << 20,
+                                    .connect_ms = 5000,
+                                    .backoff_ms_max = 100};
+    rig.channel = rpc_channel_new(rig.shard, &o);
+    assert_non_null(rig.channel);
+}
+
+static void channel_stop(void)
+{
+    rpc_channel_free(rig.channel);
+    for (int i = 0; i < 5; i++) shard_turn(rig.shard, 1);
+    tls_context_free(rig.client_tls);
+    testca_free(&rig.caller);
+}
+
+static int rig_setup(void **state)
+{
+    char note[JOURNAL_NOTE_MAX] = "";
+    setup(state);
+    rig.lines = tmpfile();
+    rig.stopped = 0;
+    assert_non_null(rig.lines);
+    struct log_options lo = {.level = LOG_INFO, .fd = fileno(rig.lines), .program = "test"};
+    assert_ok(log_new(&rig.log, &lo));
+    assert_ok(metrics_new(&rig.metrics, 1));
+    struct shard_options so = {
+        .count = 1, .io = SHARD_IO_EPOLL, .metrics = rig.metrics, .log = rig.log, .name = "test"};
+    assert_ok(shard_new(&rig.shard, &so, 0));
+    rig.folder = fixture_folder();
+    struct journal_options jo = {.path = rig.folder, .segment_size = SEGMENT, .index_max = INDEX};
+    assert_ok(journal_open(&rig.journal, note, &jo, shard_wall_s(rig.shard)));
+    // The fixtures' CA lives at FIXTURE_NOW_S; the service has the machine's clock.
+    int64_t shift = shard_wall_s(rig.shard) - FIXTURE_NOW_S;
+    keys.issuer.cert.not_before += shift;
+    keys.issuer.cert.not_after += shift;
+    options.journal = &rig.journal;
+    options.stopped = on_stopped;
+    rig.service = service_new(rig.shard, &options);
+    assert_non_null(rig.service);
+    rig.root = testca_root("Internal Root");
+    rig.leaf = testca_leaf(&rig.root, &(struct testca_options){.common_name = "signer",
+                                                               .uri = "urn:certmill:role:signer"});
+    tls_make(&rig.server_tls, true, &rig.leaf);
+    server_start();
+    channel_start("urn:certmill:role:acme");
+    return 0;
+}
+
+static int rig_teardown(void **state)
+{
+    channel_stop();
+    server_free(rig.server);
+    for (int i = 0; i < 5; i++) shard_turn(rig.shard, 1);
+    service_free(rig.service);
+    journal_close(&rig.journal);
+    shard_free(rig.shard);
+    tls_context_free(rig.server_tls);
+    testca_free(&rig.root);
+    testca_free(&rig.leaf);
+    metrics_free(rig.metrics);
+    log_free(rig.log);
+    fclose(rig.lines);
+    fixture_folder_remove(rig.folder);
+    return teardown(state);
+}
+
+static struct slice copied(ProtobufCBinaryData d)
+{
+    struct slice out;
+    assert_ok(arena_dup(&out, &arena, slice_of(d.data, d.len)));
+    return out;
+}
+
+static void answer_take(const Certmill__Signer__V1__SignResult *r)
+{
+    struct answer *a = &rig.answers[rig.count++];
+    *a = (struct answer){.status = (int)r->status,
+                         .order = copied(r->order),
+                         .hash = copied(r->intent_hash),
+                         .serial = copied(r->serial),
+                         .certificate = copied(r->certificate),
+                         .repeated = r->repeated_answer};
+    snprintf(a->text, sizeof a->text, "%s", r->text);
+}
+
+static void on_done(struct rpc_call *call, enum rpc_status status, const ProtobufCMessage *response,
+                    const char *text, bool unsent)
+{
+    (void)call;
+    (void)unsent;
+    rig.done = true;
+    rig.status = status;
+    snprintf(rig.text, sizeof rig.text, "%s", text == NULL ? "" : text);
+    if (response == NULL) return;
+    if (rig.burn) {
+        answer_take(((const Certmill__Signer__V1__BurnResponse *)response)->result);
+        return;
+    }
+    const Certmill__Signer__V1__SignResponse *m = (const Certmill__Signer__V1__SignResponse *)
+        response;
+    for (size_t i = 0; i < m->n_results; i++) answer_take(m->results[i]);
+}
+
+static enum rpc_status called(const char *path, const ProtobufCMessage *request,
+                              const ProtobufCMessageDescriptor *response, bool burn)
+{
+    rig.done = false;
+    rig.burn = burn;
+    rig.count = 0;
+    rig.call = (struct rpc_call){.done = on_done};
+    assert_ok(
+        rpc_call_start(rig.channel, &rig.call, path, request, response, 20000, RPC_ANY_TARGET));
+    for (int i = 0; i < 20000 && !rig.done; i++) shard_turn(rig.shard, 5);
+    assert_true(rig.done);
+    return rig.status;
+}
+
+static enum rpc_status sent(Certmill__Signer__V1__Intent **intents, size_t count)
+{
+    Certmill__Signer__V1__SignRequest m = CERTMILL__SIGNER__V1__SIGN_REQUEST__INIT;
+    m.intents = intents;
+    m.n_intents = count;
+    return called("/certmill.signer.v1.Signer/Sign", &m.base,
+                  &certmill__signer__v1__sign_response__descriptor, false);
+}
+
+static Certmill__Signer__V1__Intent *wired(const struct intent *in)
+{
+    Certmill__Signer__V1__Intent *m = ARENA_NEW(&arena, Certmill__Signer__V1__Intent);
+    struct intent *copy = ARENA_NEW(&arena, struct intent); // the message borrows
+    assert_ok(intent_copy(copy, &arena, in));
+    assert_ok(wire_intent_write(m, &arena, copy));
+    return m;
+}
+
+static const struct answer *signed_one(const struct intent *in)
+{
+    Certmill__Signer__V1__Intent *one[1] = {wired(in)};
+    assert_int_equal(sent(one, 1), RPC_OK);
+    assert_int_equal(rig.count, 1);
+    return &rig.answers[0];
+}
+
+static const struct answer *burned_one(const struct intent *in)
+{
+    Certmill__Signer__V1__BurnRequest m = CERTMILL__SIGNER__V1__BURN_REQUEST__INIT;
+    m.intent = wired(in);
+    assert_int_equal(called("/certmill.signer.v1.Signer/Burn", &m.base,
+                            &certmill__signer__v1__burn_response__descriptor, true),
+                     RPC_OK);
+    return &rig.answers[0];
+}
+
+static struct intent good_now(uint8_t order)
+{
+    struct intent in = good_at(shard_wall_s(rig.shard));
+    in.order.b[15] = order;
+    return in;
+}
+
+struct records {
+    unsigned signed_, burned;
+    struct slice last;
+};
+
+static void on_record(void *ctx, uint64_t position, const struct journal_record *r)
+{
+    struct records *s = ctx;
+    (void)position;
+    s->signed_ += r->kind == JOURNAL_SIGNED;
+    s->burned += r->kind == JOURNAL_BURNED;
+    assert_slice_str(r->caller, "urn:certmill:role:acme");
+    assert_ok(arena_dup(&s->last, &arena, r->certificate));
+}
+
+static struct records recorded(void)
+{
+    char note[JOURNAL_NOTE_MAX] = "";
+    struct records r = {0};
+    assert_ok(journal_each(rig.folder, note, on_record, &r));
+    return r;
+}
+
+static unsigned logged(const char *what)
+{
+    static char lines[1 << 16];
+    unsigned count = 0;
+    log_flush(rig.log);
+    ssize_t n = pread(fileno(rig.lines), lines, sizeof lines - 1, 0);
+    lines[n < 0 ? 0 : n] = 0;
+    for (const char *p = lines; (p = strstr(p, what)) != NULL; p++) count++;
+    return count;
+}
+
+static void signs_and_repeats_itself(void **state)
+{
+    (void)state;
+    struct intent in = good_now(1);
+    uint8_t hash[HASH_LEN], serial[SERIAL_LEN];
+    struct cert c;
+    const char *note = "";
+    const struct answer *a = signed_one(&in);
+    assert_string_equal(a->text, "");
+    assert_int_equal(a->status, STATUS(SIGNED));
+    assert_false(a->repeated);
+    intent_hash(hash, &in);
+    assert_slice(a->hash, slice_of(hash, HASH_LEN));
+    assert_slice(a->order, slice_of(in.order.b, 16));
+    assert_ok(cert_parse(&c, &note, &arena, a->certificate));
+    assert_ok(cert_verify_signed_by(&c, keys.issuer.cert.spki));
+    assert_slice(c.serial, a->serial);
+    assert_slice(c.spki, in.spki);
+    assert_int_equal(c.not_before, in.not_before);
+    memcpy(serial, a->serial.p, SERIAL_LEN);
+    struct slice first = a->certificate;
+    assert_int_equal(recorded().signed_, 1);
+    assert_slice(recorded().last, first);
+    // Again, from another node: the same bytes, and nothing more in the journal.
+    memset(in.owner_node.b, 9, 16);
+    in.owner_boot = 99;
+    a = signed_one(&in);
+    assert_int_equal(a->status, STATUS(SIGNED));
+    assert_true(a->repeated);
+    assert_slice(a->certificate, first);
+    assert_slice(a->serial, slice_of(serial, SERIAL_LEN));
+    assert_int_equal(recorded().signed_, 1);
+    assert_int_equal(service_signed_count(rig.service), 1);
+}
+
+static void answers_each_of_a_batch(void **state)
+{
+    (void)state;
+    struct intent a = good_now(1), b = good_now(2), c = good_now(3), d = good_now(1);
+    c.not_after++;
+    d.salt[0] ^= 1; // the order of `a` with another content
+    Certmill__Signer__V1__Intent *all[6] = {wired(&a), wired(&b), wired(&c),
+                                            wired(&a), wired(&d), wired(&b)};
+    all[5]->hash.len = 31;
+    assert_int_equal(sent(all, 6), RPC_OK);
+    assert_int_equal(rig.count, 6);
+    static const int want[] = {STATUS(SIGNED), STATUS(SIGNED),   STATUS(REFUSED),
+                               STATUS(SIGNED), STATUS(CONFLICT), STATUS(BAD_INTENT)};
+    for (size_t i = 0; i < 6; i++) assert_int_equal(rig.answers[i].status, want[i]);
+    assert_slice(rig.answers[3].certificate, rig.answers[0].certificate);
+    assert_true(rig.answers[3].repeated && !rig.answers[0].repeated);
+    for (size_t i = 0; i < 6; i++)
+        if (want[i] != STATUS(SIGNED)) {
+            assert_int_equal(rig.answers[i].certificate.n, 0);
+            assert_true(strlen(rig.answers[i].text) > 10);
+        }
+    assert_int_equal(recorded().signed_, 2);
+    assert_int_equal(logged("signer.conflict"), 1);
+}
+
+static void alarms_when_an_order_comes_with_another_content(void **state)
+{
+    (void)state;
+    struct intent in = good_now(1);
+    assert_int_equal(signed_one(&in)->status, STATUS(SIGNED));
+    assert_int_equal(logged("signer.conflict"), 0);
+    in.spki = p256(1);
+    const struct answer *a = signed_one(&in);
+    assert_int_equal(a->status, STATUS(CONFLICT));
+    assert_int_equal(a->certificate.n, 0);
+    assert_int_equal(logged("signer.conflict"), 1);
+    a = burned_one(&in);
+    assert_int_equal(a->status, STATUS(CONFLICT));
+    assert_int_equal(recorded().signed_, 1);
+    assert_int_equal(recorded().burned, 0);
+}
+
+static void burns(void **state)
+{
+    (void)state;
+    struct intent in = good_now(1), other = good_now(2);
+    const struct answer *a = burned_one(&in);
+    assert_int_equal(a->status, STATUS(BURNED));
+    assert_int_equal(a->serial.n, SERIAL_LEN);
+    struct slice serial = a->serial;
+    a = signed_one(&in);
+    assert_int_equal(a->status, STATUS(BURNED));
+    assert_int_equal(a->certificate.n, 0);
+    assert_slice(a->serial, serial);
+    assert_true(a->repeated);
+    assert_int_equal(burned_one(&in)->status, STATUS(BURNED));
+    assert_int_equal(recorded().burned, 1);
+    assert_int_equal(recorded().signed_, 0);
+    // Signed first: the burn gives the certificate.
+    struct slice der = signed_one(&other)->certificate;
+    a = burned_one(&other);
+    assert_int_equal(a->status, STATUS(SIGNED));
+    assert_slice(a->certificate, der);
+    assert_int_equal(recorded().burned, 1);
+}
+
+static void keeps_its_memory_over_a_restart(void **state)
+{
+    (void)state;
+    char note[JOURNAL_NOTE_MAX] = "";
+    struct intent in = good_now(1), burned = good_now(2);
+    struct slice der = signed_one(&in)->certificate;
+    burned_one(&burned);
+    journal_close(&rig.journal);
+    struct journal_options jo = {.path = rig.folder, .segment_size = SEGMENT, .index_max = INDEX};
+    assert_ok(journal_open(&rig.journal, note, &jo, shard_wall_s(rig.shard)));
+    const struct answer *a = signed_one(&in);
+    assert_int_equal(a->status, STATUS(SIGNED));
+    assert_slice(a->certificate, der);
+    assert_int_equal(signed_one(&burned)->status, STATUS(BURNED));
+    in.salt[3]++;
+    assert_int_equal(signed_one(&in)->status, STATUS(CONFLICT));
+}
+
+// ---- what is malformed
+
+static void hash_wrong(Certmill__Signer__V1__Intent *m) { m->hash.data[0] ^= 1; }
+static void hash_missing(Certmill__Signer__V1__Intent *m) { m->hash.len = 0; }
+static void order_short(Certmill__Signer__V1__Intent *m) { m->order.len = 15; }
+static void salt_short(Certmill__Signer__V1__Intent *m) { m->salt.len = 15; }
+static void not_after_other(Certmill__Signer__V1__Intent *m) { m->not_after++; }
+static void profile_renamed(Certmill__Signer__V1__Intent *m)
+{
+    static char name[] = "corp";
+    m->profile = name;
+}
+static void issuer_beyond(Certmill__Signer__V1__Intent *m) { m->issuer = 65537; }
+static void region_beyond(Certmill__Signer__V1__Intent *m) { m->region = 256 + 5; }
+static void spki_long(Certmill__Signer__V1__Intent *m)
+{
+    static uint8_t many[2049];
+    m->spki = (ProtobufCBinaryData){sizeof many, many};
+}
+static void tenant_long(Certmill__Signer__V1__Intent *m)
+{
+    static char text[257];
+    memset(text, 'a', 256);
+    m->tenant = text;
+}
+static void names_none(Certmill__Signer__V1__Intent *m) { m->n_names = 0; }
+static void names_swapped(Certmill__Signer__V1__Intent *m)
+{
+    Certmill__Signer__V1__Identifier *first = m->names[0];
+    m->names[0] = m->names[1];
+    m->names[1] = first;
+}
+static void names_twice(Certmill__Signer__V1__Intent *m) { m->names[1] = m->names[0]; }
+static void name_capital(Certmill__Signer__V1__Intent *m)
+{
+    static uint8_t name[] = "A.internal.test";
+    m->names[0]->value = (ProtobufCBinaryData){sizeof name - 1, name};
+}
+static void name_wildcard(Certmill__Signer__V1__Intent *m)
+{
+    static uint8_t name[] = "*.internal.test";
+    m->names[0]->value = (ProtobufCBinaryData){sizeof name - 1, name};
+}
+static void name_nul(Certmill__Signer__V1__Intent *m)
+{
+    static uint8_t name[] = "a\0.internal.test";
+    m->names[0]->value = (ProtobufCBinaryData){sizeof name - 1, name};
+}
+static void name_type(Certmill__Signer__V1__Intent *m) { m->names[0]->type = 2; }
+static void evidence(Certmill__Signer__V1__Intent *m)
+{
+    static uint8_t jws[] = "{}";
+    m->finalize_jws = (ProtobufCBinaryData){2, jws};
+}
+static void receipts(Certmill__Signer__V1__Intent *m)
+{
+    static ProtobufCBinaryData one[1] = {{0, NULL}};
+    m->receipts = one;
+    m->n_receipts = 1;
+}
+
+static const struct {
+    const char *what;
+    void (*change)(Certmill__Signer__V1__Intent *);
+    int status;
+    const char *want;
+} malformed[] = {
+    {"another hash", hash_wrong, STATUS(BAD_INTENT), "hash does not fit"},
+    {"no hash", hash_missing, STATUS(BAD_INTENT), "wrong length"},
+    {"a short order id", order_short, STATUS(BAD_INTENT), "not 16 octets"},
+    {"a short salt", salt_short, STATUS(BAD_INTENT), "wrong length"},
+    {"another end than hashed", not_after_other, STATUS(BAD_INTENT), "hash does not fit"},
+    {"another profile than hashed", profile_renamed, STATUS(BAD_INTENT), "hash does not fit"},
+    {"an issuer beyond 10 bits", issuer_beyond, STATUS(BAD_INTENT), "out of range"},
+    {"a region beyond 6 bits", region_beyond, STATUS(BAD_INTENT), "out of range"},
+    {"a key of 2049 octets", spki_long, STATUS(BAD_INTENT), "out of range"},
+    {"a tenant of 256 octets", tenant_long, STATUS(BAD_INTENT), "too long"},
+    {"no names", names_none, STATUS(REFUSED), "no names or too many"},
+    {"names not sorted", names_swapped, STATUS(REFUSED), "not sorted"},
+    {"a name twice", names_twice, STATUS(REFUSED), "there twice"},
+    {"a capital letter", name_capital, STATUS(REFUSED), "canonical"},
+    {"a wildcard", name_wildcard, STATUS(REFUSED), "canonical"},
+    {"a NUL in a name", name_nul, STATUS(REFUSED), "canonical"},
+    {"an address", name_type, STATUS(REFUSED), "not a DNS name"},
+    {"a finalize JWS", evidence, STATUS(REFUSED), "does not understand"},
+    {"a receipt", receipts, STATUS(REFUSED), "does not understand"},
+};
+
+static void refuses_malformed_intents(void **state)
+{
+    (void)state;
+    size_t missed = 0;
+    for (size_t i = 0; i < COUNT_OF(malformed); i++) {
+        struct intent in = good_now((uint8_t)i);
+        Certmill__Signer__V1__Intent *one[1] = {wired(&in)};
+        malformed[i].change(one[0]);
+        assert_int_equal(sent(one, 1), RPC_OK);
+        const struct answer *a = &rig.answers[0];
+        bool right = a->status == malformed[i].status &&
+                     strstr(a->text, malformed[i].want) != NULL && a->certificate.n == 0 &&
+                     a->serial.n == 0;
+        if (!right) print_error("%s: %d \"%s\"\n", malformed[i].what, a->status, a->text);
+        missed += !right;
+    }
+    assert_int_equal(missed, 0);
+    assert_int_equal(recorded().signed_, 0);
+    struct intent in = good_now(1);    // and a burn takes no other care
+    in.tenant = SLICE_LIT("\xc3\xa4"); // text, if not ASCII
+    assert_int_equal(burned_one(&in)->status, STATUS(BURNED));
+}
+
+static void refuses_what_the_schema_does_not_have(void **state)
+{
+    (void)state;
+    struct intent in = good_now(1);
+    static uint8_t content[] = "\3abc";
+    ProtobufCMessageUnknownField field = {
+        .tag = 40, .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, .len = 4, .data = content};
+    Certmill__Signer__V1__Intent *one[1] = {wired(&in)};
+    one[0]->base.n_unknown_fields = 1;
+    one[0]->base.unknown_fields = &field;
+    assert_int_equal(sent(one, 1), RPC_INVALID_ARGUMENT);
+    one[0] = wired(&in);
+    one[0]->names[1]->base.n_unknown_fields = 1; // however deep
+    one[0]->names[1]->base.unknown_fields = &field;
+    assert_int_equal(sent(one, 1), RPC_INVALID_ARGUMENT);
+    in.tenant = SLICE_LIT("\xff\xfe");
+    one[0] = wired(&in);
+    assert_int_equal(sent(one, 1), RPC_INVALID_ARGUMENT);
+    assert_int_equal(recorded().signed_, 0);
+}
+
+static void bounds_a_request(void **state)
+{
+    (void)state;
+    Certmill__Signer__V1__Intent *all[257];
+    static uint8_t megabyte[1 << 20];
+    struct intent in = good_now(1);
+    for (size_t i = 0; i < 257; i++) all[i] = wired(&in);
+    assert_int_equal(sent(all, 257), RPC_INVALID_ARGUMENT);
+    assert_int_equal(sent(all, 0), RPC_INVALID_ARGUMENT);
+    all[0]->finalize_jws = (ProtobufCBinaryData){sizeof megabyte, megabyte};
+    assert_int_not_equal(sent(all, 1), RPC_OK);
+    assert_int_equal(recorded().signed_, 0);
+    all[0] = wired(&in);
+    assert_int_equal(sent(all, 1), RPC_OK);
+    assert_int_equal(rig.answers[0].status, STATUS(SIGNED));
+}
+
+// The largest requests that are allowed are answered, all of them, and the signer lives on.
+static void takes_the_largest_requests(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        Certmill__Signer__V1__Intent *all[256];
+        size_t signed_ = 0;
+        for (size_t i = 0; i < 256; i++) {
+            struct intent in = good_now((uint8_t)i);
+            in.order.b[0] = (uint8_t)round;
+            // 100 names of 9 octets, or 15 of nearly 250: about 1 MiB altogether in either case.
+            in.name_count = round == 0 ? 100 : 14;
+            in.names = ARENA_ARRAY(&arena, struct identifier, 100);
+            for (size_t k = 0; k < in.name_count; k++)
+                in.names[k] = (struct identifier){
+                    IDENTIFIER_DNS,
+                    round == 0
+                        ? make_text(&arena, "n%03zu.test", k)
+                        : make_text(&arena, "n%02zu.%060d.%060d.%060d.%055d.t", k, 0, 0, 0, 0)};
+            all[i] = wired(&in);
+        }
+        assert_int_equal(sent(all, 256), RPC_OK);
+        assert_int_equal(rig.count, 256);
+        for (size_t i = 0; i < 256; i++) {
+            signed_ += rig.answers[i].status == STATUS(SIGNED);
+        }
+        assert_int_equal(signed_, 256);
+        assert_int_equal(rig.stopped, 0);
+    }
+}
+
+static void asks_for_the_role(void **state)
+{
+    (void)state;
+    static const char *const roles[] = {"urn:certmill:role:operator", "urn:certmill:role:signer",
+                                        "urn:certmill:role:acme2", "urn:certmill:role:"};
+    struct intent in = good_now(1);
+    for (size_t i = 0; i < COUNT_OF(roles); i++) {
+        channel_stop();
+        channel_start(roles[i]);
+        Certmill__Signer__V1__Intent *one[1] = {wired(&in)};
+        assert_int_equal(sent(one, 1), RPC_PERMISSION_DENIED);
+        Certmill__Signer__V1__BurnRequest m = CERTMILL__SIGNER__V1__BURN_REQUEST__INIT;
+        m.intent = wired(&in);
+        assert_int_equal(called("/certmill.signer.v1.Signer/Burn", &m.base,
+                                &certmill__signer__v1__burn_response__descriptor, true),
+                         RPC_PERMISSION_DENIED);
+    }
+    assert_int_equal(recorded().signed_ + recorded().burned, 0);
+    channel_stop();
+    channel_start("urn:certmill:role:acme");
+    assert_int_equal(signed_one(&in)->status, STATUS(SIGNED));
+}
+
+// ---- bounds and failures
+
+static void is_busy_beyond_its_rate(void **state)
+{
+    (void)state;
+    Certmill__Signer__V1__Intent *all[40];
+    size_t busy = 0;
+    settings.rate_per_s = 10;
+    for (size_t i = 0; i < 40; i++) {
+        struct intent in = good_now((uint8_t)i);
+        all[i] = wired(&in);
+    }
+    assert_int_equal(sent(all, 40), RPC_OK);
+    for (size_t i = 0; i < 40; i++) busy += rig.answers[i].status == STATUS(BUSY);
+    assert_int_equal(busy, 30);
+    assert_non_null(strstr(rig.answers[39].text, "rate"));
+}
+
+static void is_busy_when_the_index_is_full(void **state)
+{
+    (void)state;
+    Certmill__Signer__V1__Intent *all[200];
+    size_t signed_ = 0, busy = 0;
+    struct intent known = good_now(0), more = good_now(200);
+    more.order.b[1] = 9;
+    for (unsigned round = 0; round < 4; round++) {
+        for (size_t i = 0; i < 200; i++) {
+            struct intent in = good_now((uint8_t)i);
+            in.order.b[1] = (uint8_t)round;
+            if (round == 1 && i == 7) known = in;
+            all[i] = wired(&in);
+        }
+        assert_int_equal(sent(all, round == 2 ? 199 : 200), RPC_OK);
+        for (size_t i = 0; i < rig.count; i++) {
+            signed_ += rig.answers[i].status == STATUS(SIGNED);
+            busy += rig.answers[i].status == STATUS(BUSY);
+        }
+    }
+    assert_int_equal(signed_, INDEX);
+    assert_int_equal(busy, 199);
+    assert_non_null(strstr(rig.answers[199].text, "raise journal_index"));
+    assert_int_equal(recorded().signed_, INDEX);
+    // What is known is answered still; a burn has no room, either.
+    assert_int_equal(signed_one(&known)->status, STATUS(SIGNED));
+    assert_true(rig.answers[0].repeated);
+    assert_int_equal(burned_one(&more)->status, STATUS(BUSY));
+    assert_int_equal(rig.stopped, 0);
+}
+
+static void releases_nothing_without_its_journal(void **state)
+{
+    (void)state;
+    static const char *const disks[] = {"/dev/full", "/proc/self/mem", "/dev/null"};
+    for (size_t i = 0; i < COUNT_OF(disks); i++) {
+        if (i > 0) {
+            rig_teardown(state);
+            rig_setup(state);
+        }
+        struct intent in = good_now(1), more = good_now(2);
+        signed_one(&in);
+        int bad = open(disks[i], O_RDWR | O_CLOEXEC);
+        assert_true(bad >= 0 && dup2(bad, rig.journal.fd) >= 0);
+        close(bad);
+        Certmill__Signer__V1__Intent *both[2] = {wired(&in), wired(&more)};
+        assert_int_equal(sent(both, 2), RPC_UNAVAILABLE);
+        assert_int_equal(rig.count, 0);
+        assert_int_equal(rig.stopped, 1);
+        assert_int_equal(logged("signer.journal_failed"), 1);
+        // Nor later, and not even what is known.
+        assert_int_equal(sent(both, 1), RPC_UNAVAILABLE);
+        assert_int_equal(rig.stopped, 1);
+        assert_int_equal(recorded().signed_, 1);
+    }
+}
+
+#define PURE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define RIG(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PURE(refuses_for_each_reason),
+        PURE(never_outlives_the_issuer),
+        PURE(keeps_old_profiles_for_an_hour),
+        RIG(signs_and_repeats_itself),
+        RIG(answers_each_of_a_batch),
+        RIG(alarms_when_an_order_comes_with_another_content),
+        RIG(burns),
+        RIG(keeps_its_memory_over_a_restart),
+        RIG(refuses_malformed_intents),
+        RIG(refuses_what_the_schema_does_not_have),
+        RIG(bounds_a_request),
+        RIG(takes_the_largest_requests),
+        RIG(asks_for_the_role),
+        RIG(is_busy_beyond_its_rate),
+        RIG(is_busy_when_the_index_is_full),
+        RIG(releases_nothing_without_its_journal),
+    };
+    proto_err_register();
+    cluster_err_register();
+    signer_err_register();
+    cluster_metrics_declare();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
