@@ -56,11 +56,22 @@ static struct err read_validity(struct reader *r, CBS *tbs)
     return OK;
 }
 
+// is_general_name: the choices of RFC 5280 section 4.2.1.6, constructed where they hold a
+// structure.
+static bool is_general_name(CBS_ASN1_TAG tag)
+{
+    static const bool constructed[] = {true, false, false, true, true, true, false, false, false};
+    CBS_ASN1_TAG number = tag & CBS_ASN1_TAG_NUMBER_MASK;
+    return (tag & CBS_ASN1_CLASS_MASK) == CBS_ASN1_CONTEXT_SPECIFIC &&
+           number < sizeof constructed &&
+           ((tag & CBS_ASN1_CONSTRUCTED) != 0) == constructed[number];
+}
+
 static bool read_general_name(struct cert *c, CBS *names)
 {
     CBS value;
     CBS_ASN1_TAG tag;
-    if (!CBS_get_any_asn1(names, &value, &tag)) return false;
+    if (!CBS_get_any_asn1(names, &value, &tag) || !is_general_name(tag)) return false;
     struct slice s = slice_of_cbs(&value);
     if (tag == (CBS_ASN1_CONTEXT_SPECIFIC | 2))
         c->names[c->name_count++] = (struct identifier){IDENTIFIER_DNS, s};
@@ -107,13 +118,17 @@ static struct err read_subject_key_id(struct reader *r, CBS *value)
 // wants them.
 static struct err read_authority_key_id(struct reader *r, CBS *value)
 {
-    CBS fields, id;
-    int present;
+    CBS fields, id, issuer, serial;
+    int has_id, has_issuer, has_serial;
     if (!CBS_get_asn1(value, &fields, CBS_ASN1_SEQUENCE) ||
-        !CBS_get_optional_asn1(&fields, &id, &present, CBS_ASN1_CONTEXT_SPECIFIC | 0)) {
+        !CBS_get_optional_asn1(&fields, &id, &has_id, CBS_ASN1_CONTEXT_SPECIFIC | 0) ||
+        !CBS_get_optional_asn1(&fields, &issuer, &has_issuer,
+                               CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 1) ||
+        !CBS_get_optional_asn1(&fields, &serial, &has_serial, CBS_ASN1_CONTEXT_SPECIFIC | 2) ||
+        CBS_len(&fields) != 0 || (has_serial && !CBS_is_valid_asn1_integer(&serial, NULL))) {
         return malformed(r, "authorityKeyIdentifier");
     }
-    if (present) r->cert.aki = slice_of_cbs(&id);
+    if (has_id) r->cert.aki = slice_of_cbs(&id);
     return OK;
 }
 
@@ -190,6 +205,43 @@ static struct err read_extensions(struct reader *r, CBS *tbs)
     return OK;
 }
 
+static bool attribute_valid(CBS *rdn)
+{
+    CBS attribute, oid, value;
+    CBS_ASN1_TAG tag;
+    return CBS_get_asn1(rdn, &attribute, CBS_ASN1_SEQUENCE) &&
+           CBS_get_asn1(&attribute, &oid, CBS_ASN1_OBJECT) &&
+           CBS_get_any_asn1(&attribute, &value, &tag) && CBS_len(&attribute) == 0 &&
+           is_name_text(tag);
+}
+
+// get_name takes one Name with its header: sets of at least one attribute, all of them text.
+static bool get_name(struct slice *out, CBS *tbs)
+{
+    CBS in, name, rdn;
+    if (!get_element(out, tbs, CBS_ASN1_SEQUENCE)) return false;
+    in = cbs_of_slice(*out);
+    if (!CBS_get_asn1(&in, &name, CBS_ASN1_SEQUENCE)) return false;
+    while (CBS_len(&name) > 0) {
+        if (!CBS_get_asn1(&name, &rdn, CBS_ASN1_SET) || CBS_len(&rdn) == 0) return false;
+        while (CBS_len(&rdn) > 0) {
+            if (!attribute_valid(&rdn)) return false;
+        }
+    }
+    return true;
+}
+
+// get_spki takes one SubjectPublicKeyInfo with its header; what key it holds is not looked at.
+static bool get_spki(struct slice *out, CBS *tbs)
+{
+    CBS in, info;
+    struct slice algorithm, bits;
+    if (!get_element(out, tbs, CBS_ASN1_SEQUENCE)) return false;
+    in = cbs_of_slice(*out);
+    return CBS_get_asn1(&in, &info, CBS_ASN1_SEQUENCE) && get_algorithm(&algorithm, &info) &&
+           get_bits(&bits, &info) && CBS_len(&info) == 0;
+}
+
 static struct err read_version(struct reader *r, CBS *tbs)
 {
     CBS outer, version;
@@ -213,10 +265,10 @@ static struct err read_tbs(struct reader *r)
         return malformed(r, "signature algorithm");
     if (!slice_eq(algorithm, c->algorithm))
         return malformed(r, "two different signature algorithms");
-    if (!get_element(&c->issuer, &tbs, CBS_ASN1_SEQUENCE)) return malformed(r, "issuer");
+    if (!get_name(&c->issuer, &tbs)) return malformed(r, "issuer");
     TRY(read_validity(r, &tbs));
-    if (!get_element(&c->subject, &tbs, CBS_ASN1_SEQUENCE)) return malformed(r, "subject");
-    if (!get_element(&c->spki, &tbs, CBS_ASN1_SEQUENCE)) return malformed(r, "public key");
+    if (!get_name(&c->subject, &tbs)) return malformed(r, "subject");
+    if (!get_spki(&c->spki, &tbs)) return malformed(r, "public key");
     return read_extensions(r, &tbs);
 }
 
@@ -225,8 +277,7 @@ static struct err read_outer(struct reader *r)
     struct cert *c = &r->cert;
     CBS in = cbs_of_slice(c->der), outer;
     if (!CBS_get_asn1(&in, &outer, CBS_ASN1_SEQUENCE) ||
-        !get_element(&c->tbs, &outer, CBS_ASN1_SEQUENCE) ||
-        !get_element(&c->algorithm, &outer, CBS_ASN1_SEQUENCE) ||
+        !get_element(&c->tbs, &outer, CBS_ASN1_SEQUENCE) || !get_algorithm(&c->algorithm, &outer) ||
         !get_bits(&c->signature, &outer) || CBS_len(&outer) != 0) {
         return malformed(r, "not a certificate");
     }

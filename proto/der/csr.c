@@ -60,23 +60,6 @@ static struct err read_common_name(struct reader *r, CBS_ASN1_TAG tag, struct sl
     return gather_dns(r, text, "common name");
 }
 
-static bool is_text(CBS_ASN1_TAG tag)
-{
-    switch (tag) {
-    case CBS_ASN1_UTF8STRING:
-    case CBS_ASN1_NUMERICSTRING:
-    case CBS_ASN1_PRINTABLESTRING:
-    case CBS_ASN1_T61STRING:
-    case CBS_ASN1_IA5STRING:
-    case CBS_ASN1_VISIBLESTRING:
-    case CBS_ASN1_UNIVERSALSTRING:
-    case CBS_ASN1_BMPSTRING:
-        return true;
-    default:
-        return false;
-    }
-}
-
 // read_attribute_of_name takes one AttributeTypeAndValue of the subject. All but common names is
 // dropped (T28).
 static struct err read_attribute_of_name(struct reader *r, CBS *rdn)
@@ -88,7 +71,7 @@ static struct err read_attribute_of_name(struct reader *r, CBS *rdn)
         !CBS_get_any_asn1(&attribute, &value, &tag) || CBS_len(&attribute) != 0) {
         return malformed(r, "subject");
     }
-    if (!is_text(tag)) return malformed(r, "an attribute of the subject is not text");
+    if (!is_name_text(tag)) return malformed(r, "an attribute of the subject is not text");
     if (!cbs_is(&oid, OID_COMMON_NAME)) return OK;
     return read_common_name(r, tag, slice_of_cbs(&value));
 }
@@ -245,8 +228,8 @@ static struct err read_outer(struct reader *r, struct slice der)
     CBS in = cbs_of_slice(der), request;
     if (!CBS_get_asn1(&in, &request, CBS_ASN1_SEQUENCE) ||
         !get_element(&r->csr.info, &request, CBS_ASN1_SEQUENCE) ||
-        !get_element(&r->csr.algorithm, &request, CBS_ASN1_SEQUENCE) ||
-        !get_bits(&r->csr.signature, &request) || CBS_len(&request) != 0) {
+        !get_algorithm(&r->csr.algorithm, &request) || !get_bits(&r->csr.signature, &request) ||
+        CBS_len(&request) != 0) {
         return malformed(r, "not a certification request");
     }
     return OK;

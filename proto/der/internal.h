@@ -38,6 +38,37 @@ static inline bool get_bits(struct slice *out, CBS *in)
     return true;
 }
 
+// get_algorithm takes one AlgorithmIdentifier with its header: an object identifier and at most one
+// value of parameters (RFC 5280 section 4.1.1.2).
+static inline bool get_algorithm(struct slice *out, CBS *in)
+{
+    CBS element, fields, ignored;
+    if (!CBS_get_asn1_element(in, &element, CBS_ASN1_SEQUENCE)) return false;
+    *out = slice_of_cbs(&element);
+    if (!CBS_get_asn1(&element, &fields, CBS_ASN1_SEQUENCE) ||
+        !CBS_get_asn1(&fields, &ignored, CBS_ASN1_OBJECT))
+        return false;
+    if (CBS_len(&fields) > 0 && !CBS_get_any_asn1(&fields, &ignored, NULL)) return false;
+    return CBS_len(&fields) == 0;
+}
+
+// is_name_text says whether a value of this type may stand in a Name: the strings of X.520.
+static inline bool is_name_text(CBS_ASN1_TAG tag)
+{
+    switch (tag) {
+    case CBS_ASN1_UTF8STRING:
+    case CBS_ASN1_NUMERICSTRING:
+    case CBS_ASN1_PRINTABLESTRING:
+    case CBS_ASN1_T61STRING:
+    case CBS_ASN1_IA5STRING:
+    case CBS_ASN1_UNIVERSALSTRING:
+    case CBS_ASN1_BMPSTRING:
+        return true;
+    default:
+        return false;
+    }
+}
+
 // struct extension_fields is one Extension of RFC 5280 section 4.1.
 struct extension_fields {
     struct slice oid;

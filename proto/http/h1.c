@@ -15,7 +15,9 @@
 
 #include "proto/http/internal.h"
 
-enum { PENDING_MAX = 64 * 1024, LINE_MAX_EXTRA = 64 };
+// HEAD_EXTRA is what a head may have beyond its limit before it is counted line by line: method,
+// version, line ends and white space.
+enum { PENDING_MAX = 64 * 1024, HEAD_EXTRA = 64 };
 
 struct h1 {
     struct http_session s;
@@ -32,6 +34,8 @@ struct h1 {
     bool message_done;   // the parser is paused behind a complete message
     bool busy;           // inside advance()
     bool last_cr;        // state of head_scan
+    bool over_limit;     // head_scan refused for length
+    size_t head_len;     // bytes of the head so far, also those that llhttp skips
     size_t line_len;     // characters on the line under way
     unsigned head_lines; // lines of the head so far
     unsigned spaces;     // in the request line: exactly two
@@ -67,10 +71,7 @@ static int on_message_begin(llhttp_t *p)
 
 static int text_add(struct h1 *h, const char *at, size_t n)
 {
-    size_t limit = h->s.limits->head_size_max;
-    if (buf_len(&h->text) + n > limit || failed(buf_add(&h->text, slice_of(at, n))))
-        return refuse(h, 431);
-    return 0;
+    return failed(buf_add(&h->text, slice_of(at, n))) ? refuse(h, 431) : 0;
 }
 
 static int on_text(llhttp_t *p, const char *at, size_t n)
@@ -94,6 +95,7 @@ static int on_url_complete(llhttp_t *p)
 {
     struct h1 *h = h1_of_parser(p);
     h->stream->head_size += buf_len(&h->text);
+    if (h->stream->head_size > h->s.limits->head_size_max) return refuse(h, 431);
     return text_take(h, &h->target);
 }
 
@@ -213,7 +215,8 @@ static int on_headers_complete(llhttp_t *p)
         return p->upgrade && p->method == HTTP_CONNECT ? refuse(h, 405) : 0;
     }
     h->stream->status = (unsigned)p->status_code;
-    if (p->status_code == 101) return refuse(h, 502);
+    // A status begins at 100 (RFC 9110 section 15); we never asked to switch protocols.
+    if (p->status_code < 100 || p->status_code == 101) return refuse(h, 502);
     return h->stream->x != NULL && h->stream->x->head_only ? 1 : 0;
 }
 
@@ -238,13 +241,20 @@ static int on_message_complete(llhttp_t *p)
 // ---- line ends
 
 // head_scan walks over the head of a request, up to and with its empty line (*out_n bytes). False
-// for a line feed without a carriage return or a carriage return without a line feed: llhttp takes
-// them in some places, and a proxy in front of us may read the same bytes in another way (T45 of
-// the threat list).
+// for a line feed without a carriage return or a carriage return without a line feed, *out_n bytes
+// from here: llhttp takes them in some places, and a proxy in front of us may read the same bytes
+// in another way (T45 of the threat list). False, too, where the head is longer than any that the
+// limit lets through: empty lines in front and white space around values would be free else.
 static bool head_scan(struct h1 *h, struct slice in, size_t *out_n)
 {
     for (size_t i = 0; i < in.n; i++) {
         uint8_t c = in.p[i];
+        *out_n = i;
+        if (h->head_len == h->s.limits->head_size_max + HEAD_EXTRA) {
+            h->over_limit = true;
+            return false;
+        }
+        h->head_len++;
         if (h->last_cr != (c == '\n')) return false;
         h->last_cr = c == '\r';
         if (c == '\r') continue;
@@ -369,7 +379,7 @@ static void message_complete(struct h1 *h)
     llhttp_resume(&h->parser);
     h->message_done = false;
     h->last_cr = false;
-    h->line_len = 0;
+    h->line_len = h->head_len = 0;
     h->head_lines = h->spaces = 0;
     if (!keep) h->closing = true;
     struct stream *st = h->stream;
@@ -382,24 +392,27 @@ static void message_complete(struct h1 *h)
     stream_free(st);
 }
 
-// parse hands one piece to llhttp: bytes taken in *out_taken.
+// parse hands one piece to llhttp: bytes taken in *out_taken. What stands before a bad line end is
+// judged first, so that the answer does not depend on how the bytes were cut on their way.
 static struct err parse(struct h1 *h, struct slice in, size_t *out_taken)
 {
     bool head = h->s.server && (h->stream == NULL || h->in_head);
+    bool good = true;
     if (head) {
-        size_t n;
-        if (!head_scan(h, in, &n)) return parse_failure(h);
+        size_t n = 0;
+        good = head_scan(h, in, &n);
         in = slice_sub(in, 0, n);
     }
     llhttp_errno_t e = llhttp_execute(&h->parser, (const char *)in.p, in.n);
     *out_taken = in.n;
-    if (e == HPE_OK) return OK;
-    if (e == HPE_PAUSED && h->message_done) {
+    if (e == HPE_OK && good) return OK;
+    if (e == HPE_PAUSED && h->message_done && good) {
         *out_taken = (size_t)(llhttp_get_error_pos(&h->parser) - (const char *)in.p);
         message_complete(h);
         return OK;
     }
     if (e == HPE_PAUSED_UPGRADE) h->refusal = 501;
+    if (e == HPE_OK && h->over_limit) h->refusal = 431;
     return parse_failure(h);
 }
 
@@ -604,6 +617,6 @@ struct http_session *h1_new(bool server, const struct http_limits *limits, void 
     h->parser.data = h;
     buf_init(&h->pending, PENDING_MAX + limits->body_size_max + limits->head_size_max);
     buf_init(&h->out, limits->out_size_max + limits->head_size_max);
-    buf_init(&h->text, limits->head_size_max + LINE_MAX_EXTRA);
+    buf_init(&h->text, limits->head_size_max + HEAD_EXTRA);
     return &h->s;
 }

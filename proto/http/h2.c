@@ -241,7 +241,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         for (size_t i = 0; i < v.n && i < 3; i++)
             st->status = st->status * 10 + (unsigned)(v.p[i] - '0');
         st->header_count = 0; // what an interim response said is dropped
-        return 0;
+        // A status begins at 100 (RFC 9110 section 15); nghttp2 takes any three digits.
+        return st->status < 100 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
     }
     if (n.n > 0 && n.p[0] == ':') return 0;
     if (failed(stream_header_add(st, n, v))) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -289,7 +290,7 @@ static void client_complete(struct stream *st)
     if (st->ended) return;
     // Received trailers are the last lines of `headers`.
     size_t trailers = st->out_trailer_count;
-    stream_answer(st, st->headers + st->header_count - trailers, trailers);
+    stream_answer(st, trailers == 0 ? NULL : st->headers + st->header_count - trailers, trailers);
 }
 
 static void frame_cost(struct h2 *h, const nghttp2_frame *frame)

@@ -156,6 +156,7 @@ static void refuses_each_defect(void **state)
     struct slice utc = MAKE_TLV(&arena, 0x17, SLICE_LIT("260101000000Z")),
                  general = MAKE_TLV(&arena, 0x18, SLICE_LIT("20260101000000Z"));
     struct slice ski = extension(OID_SUBJECT_KEY_ID, "040101");
+    struct slice octets = make_hex(&arena, "300304012a");
     const struct {
         const char *defect;
         struct make_cert parts;
@@ -175,6 +176,14 @@ static void refuses_each_defect(void **state)
         {"algorithms differ", CERT(.outer_algorithm = make_algorithm(&arena, leaf()))},
         {"issuer is a SET", CERT(.issuer = SLICE_LIT("\x31\0"))},
         {"subject is a SET", CERT(.subject = SLICE_LIT("\x31\0"))},
+        {"issuer holds no sets", CERT(.issuer = MAKE_SEQUENCE(&arena, SLICE_LIT("\5\0")))},
+        {"subject has an empty set", CERT(.subject = SLICE_LIT("\x30\2\x31\0"))},
+        {"subject has an attribute without a value",
+         CERT(.subject = make_hex(&arena, "3009 3107 3005 0603550403"))},
+        {"subject has an attribute that is no text",
+         CERT(.subject = MAKE_SEQUENCE(&arena,
+                                       make_rdn(&arena, OID_COMMON_NAME, 0x02, SLICE_LIT("a"))))},
+        {"algorithm is an octet string", CERT(.algorithm = octets, .outer_algorithm = octets)},
         {"no times", VALIDITY(SLICE_LIT(""))},
         {"one time", VALIDITY(utc)},
         {"three times", VALIDITY(utc, utc, utc)},
@@ -182,6 +191,9 @@ static void refuses_each_defect(void **state)
         {"GeneralizedTime before 2050", VALIDITY(utc, general)},
         {"time is text", VALIDITY(utc, MAKE_TLV(&arena, 0x16, SLICE_LIT("260101000000Z")))},
         {"key is a SET", CERT(.spki = SLICE_LIT("\x31\0"))},
+        {"key is empty", CERT(.spki = SLICE_LIT("\x30\0"))},
+        {"key with a tail", CERT(.spki = make_hex(&arena, "300b 300306012a 03020001 0500"))},
+        {"key is an octet string", CERT(.spki = make_hex(&arena, "3009 300306012a 04020001"))},
         {"unique identifier", CERT(.tbs_tail = SLICE_LIT("\x81\2\0\1"))},
         {"bytes behind the extensions", CERT(.extensions = ski, .tbs_tail = SLICE_LIT("\5\0"))},
         {"no extension in the list", CERT(.extensions = SLICE_LIT(""))},
@@ -196,10 +208,16 @@ static void refuses_each_defect(void **state)
         {"subjectAltName of no bytes", WITH(OID_SUBJECT_ALT_NAME, "")},
         {"subjectAltName in BER", WITH(OID_SUBJECT_ALT_NAME, "308103820161")},
         {"address of 5 octets", WITH(OID_SUBJECT_ALT_NAME, "3007 87050102030405")},
+        {"name of no known kind", WITH(OID_SUBJECT_ALT_NAME, "3003890161")},
+        {"name that is universal", WITH(OID_SUBJECT_ALT_NAME, "30030c0161")},
+        {"otherName that is primitive", WITH(OID_SUBJECT_ALT_NAME, "3003800161")},
+        {"dNSName that is constructed", WITH(OID_SUBJECT_ALT_NAME, "3002a200")},
         {"empty subjectKeyIdentifier", WITH(OID_SUBJECT_KEY_ID, "0400")},
         {"subjectKeyIdentifier that is text", WITH(OID_SUBJECT_KEY_ID, "0c0161")},
         {"subjectKeyIdentifier with a tail", WITH(OID_SUBJECT_KEY_ID, "040101 00")},
         {"authorityKeyIdentifier that is an octet string", WITH(OID_AUTHORITY_KEY_ID, "040101")},
+        {"authorityKeyIdentifier with a tail", WITH(OID_AUTHORITY_KEY_ID, "30058001aa 0500")},
+        {"authorityKeyIdentifier with an empty serial", WITH(OID_AUTHORITY_KEY_ID, "30028200")},
         {"basicConstraints FALSE written out", WITH(OID_BASIC_CONSTRAINTS, "3003010100")},
         {"basicConstraints pathlen without CA", WITH(OID_BASIC_CONSTRAINTS, "3003020100")},
         {"basicConstraints pathlen negative", WITH(OID_BASIC_CONSTRAINTS, "30060101ff0201ff")},

@@ -340,10 +340,12 @@ static void refuses_each_defect_of_structure(void **state)
     {                                                                                  \
         .key = key(), .extensions = san, .subject = MAKE_SEQUENCE(&arena, __VA_ARGS__) \
     }
+    struct slice visible = make_rdn(&arena, SLICE_LIT("\x55\x04\x0a"), 0x1a, SLICE_LIT("Org"));
     const struct {
         const char *defect;
         struct make_csr parts;
     } cases[] = {
+        {"organization is a VisibleString", SUBJECT(visible)},
         {"version 1", {.key = key(), .extensions = san, .version = SLICE_LIT("\2\1\1")}},
         {"version 256", {.key = key(), .extensions = san, .version = SLICE_LIT("\2\2\1\0")}},
         {"version negative", {.key = key(), .extensions = san, .version = SLICE_LIT("\2\1\xff")}},
@@ -424,6 +426,11 @@ static void refuses_each_defect_of_structure(void **state)
                                    make_hex(&arena, "308103820161")))},
         {"algorithm is no SEQUENCE",
          {.key = key(), .extensions = san, .algorithm = SLICE_LIT("\5\0")}},
+        {"algorithm is empty", {.key = key(), .extensions = san, .algorithm = SLICE_LIT("\x30\0")}},
+        {"algorithm is an octet string",
+         {.key = key(), .extensions = san, .algorithm = make_hex(&arena, "300304012a")}},
+        {"algorithm with two parameters",
+         {.key = key(), .extensions = san, .algorithm = make_hex(&arena, "300706012a 0500 0500")}},
         {"signature with unused bits",
          {.key = key(), .extensions = san, .signature = SLICE_LIT("\1\0\0")}},
         {"signature without its count",
@@ -505,7 +512,6 @@ static void proof_must_be_by_the_key_inside(void **state)
         {.key = rsa,
          .extensions = san,
          .algorithm = make_hex(&arena, "300d06092a864886f70d0101050500")},
-        {.key = key(), .extensions = san, .algorithm = SLICE_LIT("\x30\0")},
         {.key = key(), .extensions = san, .signature = foreign},
         {.key = key(), .extensions = san, .signature = SLICE_LIT("\0")},
         {.key = key(), .extensions = san, .signature = SLICE_LIT("\0\x30\6\2\1\0\2\1\0")},

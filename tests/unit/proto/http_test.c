@@ -270,6 +270,42 @@ static void limits_hold_to_the_byte(void **state)
     }
 }
 
+// Of two faults the one that comes first is answered, in whatever pieces the bytes come; and what
+// the parser skips counts, too.
+static void a_long_head_is_refused_however_it_is_cut(void **state)
+{
+    (void)state;
+    static char many[66 * 6], blank[17000], lines[17000], target[17000], odd_target[17000];
+    for (size_t i = 0; i < 65; i++) memcpy(many + 6 * i, "X: y\r\n", 6);
+    for (size_t i = 0; i < sizeof lines - 2; i += 2) memcpy(lines + i, "\r\n", 2);
+    memset(blank, ' ', sizeof blank - 1);
+    memset(target, 'x', sizeof target - 1);
+    memset(odd_target, 'x', sizeof odd_target - 2);
+    odd_target[sizeof odd_target - 2] = 1;
+    const char *const rows[][3] = {
+        {"GET / HTTP/1.1\r\nHost: a\r\n", many, "A\n"},
+        {"GET / HTTP/1.1\r\nHost:", blank, "a\r\n\r\n"},
+        {"", lines, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {"GET /", target, " HTTP/1.0\r\n\r\n"},
+        {"GET /", odd_target, " HTTP/1.1\r\n"},
+    };
+    for (size_t i = 0; i < 3 * sizeof rows / sizeof rows[0]; i++) {
+        struct http_pair p;
+        struct buf in;
+        const char *const *row = rows[i / 3];
+        buf_init(&in, 1 << 17);
+        assert_false(failed(buf_printf(&in, "%s%s%s", row[0], row[1], row[2])));
+        http_pair_init(&p, HTTP_1_1, false);
+        p.chunk = i % 3 * 7;
+        http_pair_raw(&p, buf_slice(&in));
+        assert_err(p.server_err, ERR_HTTP_TOO_LARGE);
+        assert_true(slice_starts(buf_slice(&p.raw), SLICE_LIT("HTTP/1.1 431")));
+        assert_text(&p.seen, "");
+        http_pair_fini(&p);
+        buf_fini(&in);
+    }
+}
+
 static void gone_exchanges_are_released_in_any_order(void **state)
 {
     (void)state;
@@ -469,6 +505,8 @@ static void the_client_takes_every_kind_of_body(void **state)
         {"ICY 200 OK\r\n\r\n", true, false, ""},
         {"", true, false, ""},
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n", true, false, ""},
+        {"HTTP/1.1 001 OK\r\nContent-Length: 0\r\n\r\n", false, false, ""},
+        {"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n", false, false, ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct http_pair p;
@@ -519,6 +557,31 @@ static void large_bodies_cross_http_2(void **state)
     }
 }
 
+// A status begins at 100, but the library takes any three digits.
+static void an_http_2_status_is_100_at_least(void **state)
+{
+    (void)state;
+    static const char *const statuses[] = {"000", "099", "200"};
+    for (size_t i = 0; i < 3; i++) {
+        struct http_pair p;
+        bool more;
+        struct http_exchange x = {0};
+        struct http_request r = post("/", SLICE_NONE);
+        char frames[] = "\0\0\0\4\0\0\0\0\0" // SETTINGS
+                        "\0\0\5\1\5\0\0\0\1" // HEADERS, the last of stream 1
+                        "\x08\3...";
+        memcpy(frames + sizeof frames - 4, statuses[i], 3);
+        http_pair_init(&p, HTTP_2, true);
+        assert_false(failed(http_request_send(p.client, &x, &r)));
+        assert_false(failed(http_session_pull(p.client, &p.raw, 4096, &more)));
+        assert_false(failed(http_session_feed(p.client, slice_of(frames, sizeof frames - 1))));
+        assert_text(&p.answers, i == 2 ? "200 \n" : "");
+        assert_false(failed(http_session_pull(p.client, &p.raw, 4096, &more)));
+        assert_int_equal(p.failures, i == 2 ? 0 : 1);
+        http_pair_fini(&p);
+    }
+}
+
 int main(void)
 {
     proto_err_register();
@@ -530,6 +593,7 @@ int main(void)
         cmocka_unit_test(what_can_be_read_in_two_ways_is_refused),
         cmocka_unit_test(good_requests_of_odd_shape_are_taken),
         cmocka_unit_test(limits_hold_to_the_byte),
+        cmocka_unit_test(a_long_head_is_refused_however_it_is_cut),
         cmocka_unit_test(gone_exchanges_are_released_in_any_order),
         cmocka_unit_test(a_cancelled_request_reaches_the_handler),
         cmocka_unit_test(drain_answers_what_is_open),
@@ -540,6 +604,7 @@ int main(void)
         cmocka_unit_test(a_continuation_flood_is_cut),
         cmocka_unit_test(the_client_takes_every_kind_of_body),
         cmocka_unit_test(large_bodies_cross_http_2),
+        cmocka_unit_test(an_http_2_status_is_100_at_least),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -574,7 +574,7 @@ static const struct {
     {"SAN not critical", san_not_critical, false, "subjectAltName is not critical"},
     {"another name", san_other, false, "the names are not the intent's"},
     {"a name less", san_fewer, false, "the names are not the intent's"},
-    {"a SEQUENCE as name", san_more, false, "the names are not the intent's"},
+    {"a SEQUENCE as name", san_more, false, "the certificate is malformed: subjectAltName"},
     {"a name more", san_third, false, "the names are not the intent's"},
     {"a URI more", san_uri, false, "the names are not the intent's"},
     {"an e-mail address more", san_email, false, "the names are not the intent's"},
