@@ -471,7 +471,8 @@ static void renew(struct service *s, struct rpc_request *r, enum leaf_kind kind,
 {
     char note[KEYSTORE_NOTE_MAX];
     struct buf chain, der;
-    Certmill__Signer__V1__RenewResponse m = CERTMILL__SIGNER__V1__RENEW_RESPONSE__INIT;
+    Certmill__Signer__V1__RenewResponse m;
+    certmill__signer__v1__renew_response__init(&m);
     buf_init(&chain, SMALL_SIZE_MAX);
     buf_init(&der, SMALL_SIZE_MAX);
     bool made = !failed(renewal_make(&chain, &der, note, s->o.keys, kind, key,

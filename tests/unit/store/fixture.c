@@ -240,8 +240,12 @@ static PGconn *own_now(void)
 }
 
 static void format(char out[4096], const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void format(char out[4096], const char *fmt, va_list ap)
 {
-    assert_in_range(vsnprintf(out, 4096, fmt, ap), 1, 4095);
+    int n = vsnprintf(out, 4096, fmt, ap);
+    assert_in_range(n, 1, 4095);
 }
 
 void sql_on(PGconn *c, const char *fmt, ...)
