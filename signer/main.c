@@ -234,7 +234,7 @@ static bool start(struct program *p, bool seams)
         return snprintf(p->note, sizeof p->note,
                         "CERTMILL_TEST_CLOCK_OFFSET_S is not a number of seconds"),
                false;
-    clock_say(p->log);
+    seam_clock_say(p->log);
     if (seams) seams_enable(p->log);
     // Always epoll: a ring would escape the system call filter.
     struct shard_options so = {

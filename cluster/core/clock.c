@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cluster/core/log.h"
 #include "cluster/err.h"
-#include "cluster/events.h"
 
 static const int64_t offset_s_max = INT64_C(100) * 366 * 86400;
 
@@ -35,14 +33,6 @@ struct err clock_start(void)
 }
 
 int64_t clock_offset_s(void) { return offset_s; }
-
-void clock_say(struct log *log)
-{
-    if (offset_s == 0) return;
-    LOG(log, &EVENT_CLOCK_SHIFTED,
-        "the wall clock is shifted by CERTMILL_TEST_CLOCK_OFFSET_S: for tests only",
-        LOG_INT("offset_s", offset_s));
-}
 
 int64_t clock_wall_us(void)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cluster/core/clock.h"
 #include "cluster/events.h"
 
 static char armed[64];
@@ -27,4 +28,12 @@ void crash_point(const char *name)
 {
     if (armed[0] == 0 || strcmp(armed, name) != 0 || --left > 0) return;
     kill(getpid(), SIGKILL);
+}
+
+void seam_clock_say(struct log *log)
+{
+    if (clock_offset_s() == 0) return;
+    LOG(log, &EVENT_CLOCK_SHIFTED,
+        "the wall clock is shifted by CERTMILL_TEST_CLOCK_OFFSET_S: for tests only",
+        LOG_INT("offset_s", clock_offset_s()));
 }

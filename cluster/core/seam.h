@@ -11,3 +11,6 @@ void seams_enable(struct log *l);
 // crash_point sends this process SIGKILL when `name` is the armed point. CERTMILL_TEST_CRASH is
 // "name" or "name:n" for its n-th passing.
 void crash_point(const char *name);
+// seam_clock_say warns in `log` when the wall clock is shifted (cluster/core/clock.h); every
+// program calls it once its log is open.
+void seam_clock_say(struct log *log);

@@ -10,6 +10,7 @@
 #include "cluster/core/clock.h"
 #include "cluster/core/internal.h"
 #include "cluster/core/log.h"
+#include "cluster/core/seam.h"
 #include "cluster/err.h"
 #include "cluster/events.h"
 #include "proto/err.h"
@@ -209,7 +210,7 @@ static void started_say(const struct shards *s)
     const char *note = shard_io_note(s->members[0]);
     if (note[0] != '\0')
         LOG(s->options.log, &EVENT_RING_REFUSED, note, LOG_STR("io", shards_io_name(s)));
-    clock_say(s->options.log);
+    seam_clock_say(s->options.log);
     LOG(s->options.log, &EVENT_SHARDS_STARTED, NULL, LOG_INT("shards", s->count),
         LOG_STR("io", shards_io_name(s)));
 }
