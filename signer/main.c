@@ -19,6 +19,7 @@
 #include "signer/events.h"
 #include "signer/identity.h"
 #include "signer/journal_dump.h"
+#include "signer/reload.h"
 #include "signer/renewal.h"
 #include "signer/sandbox.h"
 #include "signer/service.h"
@@ -43,10 +44,11 @@ static const char usage[] =
     "       certmill-signer config reference\n"
     "\n"
     "Holds the issuing keys and signs what front ends ask for, within its own policy. Runs until "
-    "SIGTERM.\n"
+    "SIGTERM;\nSIGHUP reads profiles, rate and log level again.\n"
     "exit code: 0 ended in order, 1 failed, 2 configuration or command line\n";
 
 struct program {
+    const char *config; // path of the file
     struct signer_settings settings;
     struct arena arena;
     struct profiles profiles;
@@ -63,12 +65,14 @@ struct program {
     char note[NOTE_MAX];
 };
 
-static volatile sig_atomic_t asked_to_end;
+static volatile sig_atomic_t asked_to_end, asked_to_reload;
 
 static void on_signal(int number)
 {
-    (void)number;
-    asked_to_end = 1;
+    if (number == SIGHUP)
+        asked_to_reload = 1;
+    else
+        asked_to_end = 1;
 }
 
 static int fail(const char *text)
@@ -257,7 +261,7 @@ static bool start(struct program *p, bool seams)
         return false;
     if (!servers_start(p)) return false;
     return !p->settings.sandbox ||
-           !failed(sandbox_enter(p->note, sizeof p->note, p->log, p->settings.journal));
+           !failed(sandbox_enter(p->note, sizeof p->note, p->log, p->settings.journal, p->config));
 }
 
 // ---- run
@@ -270,6 +274,11 @@ static void loop(struct program *p)
     for (;;) {
         shard_turn(p->shard, 50);
         uint64_t now = shard_now_ns(p->shard);
+        if (asked_to_reload) {
+            asked_to_reload = 0;
+            reload_run(&(struct reload){p->config, p->log, &p->settings, &p->profiles},
+                       shard_wall_s(p->shard));
+        }
         if (!asked_to_end) continue;
         if (!p->ending) {
             p->ending = true;
@@ -300,7 +309,7 @@ static void stop(struct program *p)
 
 static int run(const char *config, bool seams)
 {
-    struct program p = {.journal = {.fd = -1, .dir = -1}};
+    struct program p = {.config = config, .journal = {.fd = -1, .dir = -1}};
     char error[CONFIG_ERROR_MAX];
     arena_init(&p.arena, ARENA_MAX);
     if (failed(config_load(&p.settings, sizeof p.settings, signer_settings_table, &p.arena, config,
@@ -314,6 +323,8 @@ static int run(const char *config, bool seams)
     struct sigaction sa = {.sa_handler = on_signal};
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGHUP, &sa, NULL);
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is a journal that failed
     int code = start(&p, seams) ? 0 : fail(p.note);
     if (code == 0) {
         LOG(p.log, &EVENT_SIGNER_STARTED, tls_library_version(),

@@ -8,6 +8,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -44,8 +45,29 @@ struct err sandbox_user(char *note, size_t note_size, const char *user)
     return sandbox_begin(note, note_size); // a change of identity resets it
 }
 
-// landlock_enter: files below `writable` may be read and written, nothing else in the file system.
-static bool landlock_enter(const char *writable)
+static bool rule_add(int rules, const char *folder, uint64_t access)
+{
+    int dir = open(folder, O_PATH | O_CLOEXEC);
+    struct landlock_path_beneath_attr below = {.allowed_access = access, .parent_fd = dir};
+    bool ok = dir >= 0 &&
+              syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0) == 0;
+    if (dir >= 0) close(dir);
+    return ok;
+}
+
+// config_folder: the rule is for the folder, because editors and mounts put a new file in place of
+// the old one.
+static bool config_folder(char *out, size_t size, const char *config)
+{
+    const char *slash = strrchr(config, '/');
+    int n = slash == NULL ? snprintf(out, size, ".")
+                          : snprintf(out, size, "%.*s", (int)(slash - config) + 1, config);
+    return n > 0 && (size_t)n < size;
+}
+
+// landlock_enter: files below `writable` may be read and written, files beside `config` may be
+// read, nothing else in the file system.
+static bool landlock_enter(const char *writable, const char *config)
 {
     const uint64_t handled = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                              LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
@@ -54,27 +76,23 @@ static bool landlock_enter(const char *writable)
                              LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
                              LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
                              LANDLOCK_ACCESS_FS_MAKE_SYM;
+    const uint64_t journal = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                             LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG;
     struct landlock_ruleset_attr attr = {.handled_access_fs = handled};
+    char folder[4096];
     int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (rules < 0) return false;
-    int dir = open(writable, O_PATH | O_CLOEXEC);
-    struct landlock_path_beneath_attr below = {
-        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                          LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
-                          LANDLOCK_ACCESS_FS_REMOVE_FILE,
-        .parent_fd = dir};
-    bool ok = dir >= 0 &&
-              syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0) == 0 &&
+    bool ok = rule_add(rules, writable, journal) && config_folder(folder, sizeof folder, config) &&
+              rule_add(rules, folder, LANDLOCK_ACCESS_FS_READ_FILE) &&
               syscall(SYS_landlock_restrict_self, rules, 0) == 0;
-    if (dir >= 0) close(dir);
     close(rules);
     return ok;
 }
 
-// The system calls of the signer at work: epoll, sockets, its journal, memory, time, signals, its
-// own end.
+// The system calls of the signer at work: epoll, connections that come in, its journal, its
+// configuration file, memory, time, signals, its own end. Listeners and the reactor exist by then,
+// so that no further socket is made, and none connects to anywhere.
 static const char *const allowed[] = {
-    "epoll_create1",
     "epoll_ctl",
     "epoll_wait",
     "epoll_pwait",
@@ -84,10 +102,6 @@ static const char *const allowed[] = {
     "sendto",
     "recvmsg",
     "sendmsg",
-    "connect",
-    "socket",
-    "bind",
-    "listen",
     "setsockopt",
     "getsockopt",
     "getsockname",
@@ -111,11 +125,8 @@ static const char *const allowed[] = {
     "ftruncate",
     "fcntl",
     "eventfd2",
-    "ioctl",
-    "mmap",
     "munmap",
     "mremap",
-    "mprotect",
     "madvise",
     "brk",
     "mlock",
@@ -123,11 +134,7 @@ static const char *const allowed[] = {
     "munlock",
     "futex",
     "futex_waitv",
-    "set_robust_list",
-    "rseq",
     "sched_yield",
-    "sched_getaffinity",
-    "sched_setaffinity",
     "getcpu",
     "clock_gettime",
     "clock_nanosleep",
@@ -138,11 +145,7 @@ static const char *const allowed[] = {
     "rt_sigaction",
     "rt_sigprocmask",
     "rt_sigreturn",
-    "rt_sigtimedwait",
     "sigaltstack",
-    "signalfd4",
-    "kill",
-    "tgkill",
     "getpid",
     "gettid",
     "getuid",
@@ -150,22 +153,12 @@ static const char *const allowed[] = {
     "getgid",
     "getegid",
     "uname",
-    "getrlimit",
-    "prlimit64",
     "sysinfo",
     "exit",
     "exit_group",
     "restart_syscall",
     "poll",
     "ppoll",
-    "select",
-    "pselect6",
-    "dup",
-    "pipe2",
-    "unlink",
-    "clone3",
-    "clone",
-    "prctl",
     "readlink",
     "getcwd",
 };
@@ -186,16 +179,27 @@ static bool seccomp_enter(void)
         if (number != __NR_SCMP_ERROR && number >= 0)
             ok = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, number, 0) == 0;
     }
-    ok = ok && seccomp_load(ctx) == 0;
+    // Memory is never made executable, and signals reach this process alone.
+    ok = ok &&
+         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0 &&
+         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0 &&
+         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
+                          SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0 &&
+         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                          SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0 &&
+         seccomp_load(ctx) == 0;
     if (ctx != NULL) seccomp_release(ctx);
     return ok;
 }
 
-struct err sandbox_enter(char *note, size_t note_size, struct log *log, const char *writable)
+struct err sandbox_enter(char *note, size_t note_size, struct log *log, const char *writable,
+                         const char *config)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return say(note, note_size, "privileges could not be given up for good");
-    bool landlock = landlock_enter(writable);
+    bool landlock = landlock_enter(writable, config);
     // The sanitizers' run time needs what the filter takes.
     bool seccomp = !SANDBOX_SANITIZED && seccomp_enter();
     if (!seccomp && !SANDBOX_SANITIZED)

@@ -11,6 +11,8 @@ struct log;
 RESULT sandbox_begin(char *note, size_t note_size);
 // sandbox_user becomes `user` when started as root. ERR_SYSTEM.
 RESULT sandbox_user(char *note, size_t note_size, const char *user);
-// sandbox_enter installs Landlock (reading and writing below `writable` only) and seccomp. What
-// this system does not have is said in the log. ERR_SYSTEM.
-RESULT sandbox_enter(char *note, size_t note_size, struct log *log, const char *writable);
+// sandbox_enter installs Landlock (reading and writing below `writable`, reading in the folder of
+// the file `config`, nothing else) and seccomp. What this system does not have is said in the log.
+// ERR_SYSTEM.
+RESULT sandbox_enter(char *note, size_t note_size, struct log *log, const char *writable,
+                     const char *config);
