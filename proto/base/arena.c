@@ -54,11 +54,16 @@ static bool chunk_add(struct arena *a, size_t n)
     return true;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+static size_t padded(size_t n)
 {
     size_t align = alignof(max_align_t);
+    return (n + align - 1) & ~(align - 1);
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
     if (n > a->ceiling) return NULL;
-    size_t need = (n + align - 1) & ~(align - 1);
+    size_t need = padded(n);
     if (need > a->ceiling - a->used) return NULL;
     if ((a->head == NULL || need > a->head->size - a->head->used) && !chunk_add(a, need))
         return NULL;
@@ -66,6 +71,44 @@ void *arena_alloc(struct arena *a, size_t n)
     a->head->used += need;
     a->used += need;
     return p;
+}
+
+// chunk_grow makes room for `size` bytes in the newest chunk, whose only piece is the one that
+// grows.
+static bool chunk_grow(struct arena *a, size_t size)
+{
+    struct arena_chunk *c = realloc(a->head, sizeof *c + size);
+    if (c == NULL) return false;
+    c->size = size;
+    a->head = c;
+    return true;
+}
+
+// piece_move takes the newest piece, `n` bytes behind `others`, to a new chunk with room for
+// `size`.
+static bool piece_move(struct arena *a, size_t others, size_t n, size_t size)
+{
+    struct arena_chunk *from = a->head;
+    if (!chunk_add(a, size)) return false;
+    memcpy(a->head->data, from->data + others, n);
+    from->used = others;
+    return true;
+}
+
+void *arena_resize(struct arena *a, void *p, size_t n, size_t new_n)
+{
+    struct arena_chunk *c = a->head;
+    size_t had = padded(n), need = padded(new_n);
+    if (c == NULL || had > c->used || (uint8_t *)p != c->data + c->used - had) return NULL;
+    if (new_n > a->ceiling || need > a->ceiling - (a->used - had)) return NULL;
+    size_t others = c->used - had;
+    if (need > c->size - others) {
+        if (others == 0 ? !chunk_grow(a, need) : !piece_move(a, others, n, need)) return NULL;
+        others = 0;
+    }
+    a->head->used = others + need;
+    a->used = a->used - had + need;
+    return a->head->data + others;
 }
 
 void *arena_calloc(struct arena *a, size_t n)

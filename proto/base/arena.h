@@ -26,6 +26,10 @@ void arena_fini(struct arena *a);
 void *arena_alloc(struct arena *a, size_t n);
 // arena_calloc is arena_alloc with all bytes zero.
 void *arena_calloc(struct arena *a, size_t n);
+// arena_resize makes the newest piece, `p` of `n` bytes, larger or smaller, and returns where it is
+// now; a smaller one stays where it is. NULL, and nothing is changed, when `p` is not the newest,
+// at the ceiling or when malloc refuses.
+void *arena_resize(struct arena *a, void *p, size_t n, size_t new_n);
 // arena_dup copies bytes and adds a NUL behind them (not counted in out->n). ERR_NO_SPACE at the
 // ceiling.
 RESULT arena_dup(struct slice *out, struct arena *a, struct slice s);

@@ -12,13 +12,32 @@
 
 static yyjson_val *val_of(struct json j) { return j.v; }
 
-static void *alc_malloc(void *ctx, size_t size) { return arena_alloc(ctx, size); }
+// struct room: where yyjson's memory comes from, and the newest piece of it.
+struct room {
+    struct arena *arena;
+    void *p;
+    size_t n;
+};
 
+static void *alc_malloc(void *ctx, size_t size)
+{
+    struct room *r = ctx;
+    void *p = arena_alloc(r->arena, size);
+    if (p != NULL) r->p = p, r->n = size;
+    return p;
+}
+
+// The piece that grows is the newest, as a rule: then it grows where it is.
 static void *alc_realloc(void *ctx, void *ptr, size_t old_size, size_t size)
 {
-    if (size <= old_size) return ptr;
-    void *p = arena_alloc(ctx, size);
-    if (p != NULL) memcpy(p, ptr, old_size);
+    struct room *r = ctx;
+    void *p = arena_resize(r->arena, ptr, old_size, size);
+    if (p == NULL) {
+        p = arena_alloc(r->arena, size);
+        if (p == NULL) return NULL;
+        memcpy(p, ptr, old_size < size ? old_size : size);
+    }
+    r->p = p, r->n = size;
     return p;
 }
 
@@ -26,6 +45,16 @@ static void alc_free(void *ctx, void *ptr)
 {
     (void)ctx;
     (void)ptr; // goes with the arena
+}
+
+// room_return gives back what yyjson set aside for values and did not use: it guesses one value per
+// six bytes. The document and its values are one piece, the newest.
+static void room_return(struct room *r, yyjson_doc *doc)
+{
+    uint8_t *end = (uint8_t *)(yyjson_doc_get_root(doc) + yyjson_doc_get_val_count(doc));
+    size_t used = (size_t)(end - (uint8_t *)doc);
+    if (r->p == (void *)doc && used < r->n)
+        (void)arena_resize(r->arena, doc, r->n, used); // smaller: stays where it is
 }
 
 // value_count_bound is not less than the number of values in `text`: every value but the first
@@ -71,10 +100,10 @@ static struct err check_many_names(struct arena *a, yyjson_val *object, size_t c
     yyjson_obj_iter at = yyjson_obj_iter_with(object);
     for (size_t i = 0; i < count; i++) names[i] = string_of(yyjson_obj_iter_next(&at));
     qsort(names, count, sizeof names[0], compare_names);
-    for (size_t i = 1; i < count; i++) {
-        if (slice_eq(names[i - 1], names[i])) return ERR(JSON_DUPLICATE);
-    }
-    return OK;
+    bool twin = false;
+    for (size_t i = 1; i < count; i++) twin = twin || slice_eq(names[i - 1], names[i]);
+    (void)arena_resize(a, names, count * sizeof *names, 0);
+    return twin ? ERR(JSON_DUPLICATE) : OK;
 }
 
 static struct err check_names(struct arena *a, yyjson_val *object)
@@ -103,7 +132,8 @@ static struct err check_value(struct arena *a, yyjson_val *v, unsigned depth)
 
 struct err json_parse(struct json *out, struct arena *a, struct slice text)
 {
-    yyjson_alc alc = {.malloc = alc_malloc, .realloc = alc_realloc, .free = alc_free, .ctx = a};
+    struct room room = {.arena = a};
+    yyjson_alc alc = {.malloc = alc_malloc, .realloc = alc_realloc, .free = alc_free, .ctx = &room};
     yyjson_read_err error = {0};
     if (value_count_bound(text) > JSON_VALUE_COUNT_MAX) return ERR(JSON_TOO_LARGE);
     // Without YYJSON_READ_INSITU the text is copied, not changed: the cast takes const from bytes
@@ -113,6 +143,7 @@ struct err json_parse(struct json *out, struct arena *a, struct slice text)
                                                      YYJSON_READ_NOFLAG, &alc, &error);
     if (doc == NULL)
         return error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? ERR(NO_SPACE) : ERR(BAD_JSON);
+    room_return(&room, doc);
     yyjson_val *root = yyjson_doc_get_root(doc);
     TRY(check_value(a, root, 0));
     out->v = root;

@@ -12,8 +12,9 @@ struct json {
 };
 
 // JSON_VALUE_COUNT_MAX bounds memory: values and names are 16 bytes each. Every ',', ':', '[' and
-// '{' of the text counts as one.
-enum { JSON_DEPTH_MAX = 16, JSON_VALUE_COUNT_MAX = 8192 };
+// '{' of the text counts as one. A document keeps that and a copy of its text; while it is read it
+// takes up to JSON_READ_MAX bytes and four times its text.
+enum { JSON_DEPTH_MAX = 16, JSON_VALUE_COUNT_MAX = 4096, JSON_READ_MAX = 128 * 1024 };
 
 // json_parse reads one document: nothing but white space may follow. Errors: ERR_BAD_JSON,
 // ERR_JSON_DUPLICATE, ERR_JSON_TOO_DEEP, ERR_JSON_TOO_LARGE, ERR_NO_SPACE. `text` may go away

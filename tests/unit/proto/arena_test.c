@@ -61,6 +61,51 @@ static void takes_objects_larger_than_a_chunk(void **state)
     assert_int_equal(a.used, 0);
 }
 
+static void resizes_the_newest(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 8192);
+    uint8_t *first = arena_alloc(&a, 10);
+    uint8_t *p = arena_alloc(&a, 100);
+    memset(p, 7, 100);
+    assert_ptr_equal(arena_resize(&a, p, 100, 200), p);
+    assert_int_equal(p[99], 7);
+    assert_int_equal(a.used, 16 + 208);
+    assert_ptr_equal(arena_resize(&a, p, 200, 30), p);
+    assert_int_equal(a.used, 16 + 32);
+    assert_ptr_equal(arena_alloc(&a, 1), p + 32);
+    assert_null(arena_resize(&a, p, 30, 10));     // not the newest any more
+    assert_null(arena_resize(&a, first, 10, 11)); //
+    assert_int_equal(a.used, 16 + 32 + 16);
+    p[32] = 9;
+    uint8_t *moved = arena_resize(&a, p + 32, 1, 6000); // no room in a chunk with others
+    assert_true(moved != NULL && moved != p + 32 && moved[0] == 9);
+    memset(moved, 8, 6000); // the sanitizer watches
+    assert_int_equal(a.used, 16 + 32 + 6000);
+    assert_ptr_equal(arena_resize(&a, moved, 6000, 0), moved);
+    assert_int_equal(a.used, 16 + 32);
+    arena_fini(&a);
+}
+
+static void resizes_a_piece_that_is_alone(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 8192);
+    assert_null(arena_resize(&a, NULL, 0, 1));
+    uint8_t *p = arena_alloc(&a, 5000);
+    memset(p, 7, 5000);
+    assert_null(arena_resize(&a, p, 5000, 8193)); // the ceiling
+    assert_null(arena_resize(&a, p, 5000, SIZE_MAX));
+    p = arena_resize(&a, p, 5000, 8192);
+    assert_non_null(p);
+    assert_int_equal(p[4999], 7);
+    memset(p, 8, 8192); // the sanitizer watches
+    assert_null(arena_alloc(&a, 1));
+    arena_fini(&a);
+}
+
 static void duplicates_with_a_nul_behind(void **state)
 {
     (void)state;
@@ -95,6 +140,8 @@ int main(void)
         cmocka_unit_test(zeroes_what_is_asked_zeroed),
         cmocka_unit_test(stops_at_the_ceiling),
         cmocka_unit_test(takes_objects_larger_than_a_chunk),
+        cmocka_unit_test(resizes_the_newest),
+        cmocka_unit_test(resizes_a_piece_that_is_alone),
         cmocka_unit_test(duplicates_with_a_nul_behind),
         cmocka_unit_test(formats_or_says_there_is_no_room),
     };

@@ -168,6 +168,29 @@ static void says_so_when_the_arena_is_full(void **state)
     }
 }
 
+// What a document keeps: its text and 16 bytes per value, whatever was set aside for reading it.
+static void keeps_no_more_than_it_needs(void **state)
+{
+    (void)state;
+    struct arena own;
+    struct json j;
+    buf_clear(&out);
+    assert_ok(buf_add_str(&out, "[\""));
+    for (int i = 0; i < 30000; i++) assert_ok(buf_add_str(&out, "x"));
+    assert_ok(buf_add_str(&out, "\",1]"));
+    arena_init(&own, 1 << 20);
+    assert_ok(json_parse(&j, &own, buf_slice(&out)));
+    assert_in_range(own.used, 30000, 30000 + 256);
+    arena_reset(&own);
+    buf_clear(&out);
+    assert_ok(buf_add_str(&out, "{\"0\":0"));
+    for (int i = 1; i < 2000; i++) assert_ok(buf_printf(&out, ",\"%x\":0", (unsigned)i));
+    assert_ok(buf_add_str(&out, "}"));
+    assert_ok(json_parse(&j, &own, buf_slice(&out)));
+    assert_in_range(own.used, 16 * 4001, 16 * 4001 + buf_len(&out) + 256);
+    arena_fini(&own);
+}
+
 static void reads_typed_values(void **state)
 {
     (void)state;
@@ -317,6 +340,7 @@ int main(void)
         cmocka_unit_test(finds_twins_among_many),
         cmocka_unit_test(bounds_depth_and_count),
         cmocka_unit_test(says_so_when_the_arena_is_full),
+        cmocka_unit_test(keeps_no_more_than_it_needs),
         cmocka_unit_test(reads_typed_values),
         cmocka_unit_test(walks_members_in_order),
         cmocka_unit_test(writes_compact_json),

@@ -2,7 +2,9 @@
 // and every algorithm with every key.
 #include "proto/jose/jws.h"
 
+#include "proto/der/name.h"
 #include "proto/err.h"
+#include "proto/http/internal.h"
 #include "proto/text/base64url.h"
 #include "tests/support/make.h"
 #include "tests/unit/unit.h"
@@ -511,6 +513,29 @@ static void says_so_when_the_arena_is_full(void **state)
     }
 }
 
+// An order of as many names as may be, each as long as may be, is read in the arena of one request.
+static void the_largest_order_fits_into_a_request(void **state)
+{
+    (void)state;
+    struct arena own;
+    struct jws jws;
+    struct json order;
+    char label[DNS_LABEL_LEN_MAX + 1] = {0};
+    memset(label, 'a', DNS_LABEL_LEN_MAX);
+    const char *text = "{\"identifiers\":[";
+    for (int i = 0; i < IDENTIFIER_COUNT_MAX; i++)
+        text = arena_printf(&arena, "%s%s{\"type\":\"dns\",\"value\":\"%s.%s.%s.%.55s.test\"}",
+                            text, i == 0 ? "" : ",", label, label, label, label);
+    text = arena_printf(&arena, "%s]}", text);
+    EVP_PKEY *key = key_of(0, 0);
+    struct slice body = make_jws(&arena, key, request_header("ES256", KID), slice_str(text));
+    arena_init(&own, STREAM_ARENA_MAX);
+    assert_ok(jws_parse(&jws, &note, &own, body, JWS_USE_REQUEST));
+    assert_ok(json_parse(&order, &own, jws.payload));
+    assert_int_equal(json_size(json_get(order, "identifiers")), IDENTIFIER_COUNT_MAX);
+    arena_fini(&own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +551,7 @@ int main(void)
         cmocka_unit_test(verifies_the_mac_of_an_account_binding),
         cmocka_unit_test(verifies_the_published_examples),
         cmocka_unit_test(says_so_when_the_arena_is_full),
+        cmocka_unit_test(the_largest_order_fits_into_a_request),
     };
     proto_err_register();
     return cmocka_run_group_tests(tests, setup, teardown);
