@@ -78,8 +78,11 @@ static bool read_general_name(struct cert *c, CBS *names)
     else if (tag == (CBS_ASN1_CONTEXT_SPECIFIC | 7)) {
         if (s.n != 4 && s.n != 16) return false;
         c->names[c->name_count++] = (struct identifier){IDENTIFIER_IP, s};
-    } else
+    } else if (tag == (CBS_ASN1_CONTEXT_SPECIFIC | 8) && !CBS_is_valid_asn1_oid(&value)) {
+        return false;
+    } else {
         c->other_name_count++;
+    }
     if (tag == (CBS_ASN1_CONTEXT_SPECIFIC | 6) && c->uri.n == 0) c->uri = s;
     return true;
 }

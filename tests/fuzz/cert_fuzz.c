@@ -12,7 +12,7 @@
 #include "proto/der/cert.h"
 #include "proto/der/der.h"
 #include "proto/err.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mutate.h"
 #include "tests/fuzz/x509_names.h"
 
 enum { ARENA_MAX = 1 << 20 };
@@ -136,6 +136,11 @@ static void accepted_check(const struct cert *c, struct arena *a, struct slice i
     signature_check(c, x);
     X509_free(x);
     ERR_clear_error();
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
+{
+    return mutate_der(data, size, size_max, seed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

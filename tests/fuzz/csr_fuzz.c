@@ -9,7 +9,7 @@
 
 #include "proto/der/csr.h"
 #include "proto/err.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mutate.h"
 #include "tests/fuzz/x509_names.h"
 
 enum { ARENA_MAX = 1 << 20, NAMES_MAX = 1024 };
@@ -104,6 +104,11 @@ static void accepted_check(const struct csr *csr, struct arena *a, struct slice 
     EVP_PKEY_free(key);
     X509_REQ_free(req);
     ERR_clear_error();
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
+{
+    return mutate_der(data, size, size_max, seed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,6 +3,7 @@
 // pieces they tell the same story; every message keeps to the limits, streams to their number, and
 // memory to a constant.
 #include "tests/fuzz/http_story.h"
+#include "tests/fuzz/mutate.h"
 
 enum { PREFACE_LEN = 24, FRAME_HEAD_LEN = 9, FRAME_GOAWAY = 7 };
 
@@ -16,6 +17,11 @@ static struct slice through_goaway(struct slice in, size_t at)
         if (head[3] == FRAME_GOAWAY) break;
     }
     return slice_sub(in, 0, at);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
+{
+    return mutate_h2(data, size, size_max, seed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -5,7 +5,7 @@
 #include "proto/err.h"
 #include "proto/jose/jws.h"
 #include "proto/text/base64url.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mutate.h"
 
 enum { ARENA_MAX = 1 << 20 };
 
@@ -60,6 +60,11 @@ static void signature_check(struct arena *a, const struct jws *j)
     CHECK(!failed(arena_dup(&other.signing_input, a, j->signing_input)));
     ((uint8_t *)(uintptr_t)other.signing_input.p)[other.signing_input.n - 1] ^= 1;
     CHECK(err_is(jws_verify(&other, &j->jwk), ERR_BAD_JWS_SIGNATURE));
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
+{
+    return mutate_jws(data, size, size_max, seed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

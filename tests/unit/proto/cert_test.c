@@ -210,6 +210,7 @@ static void refuses_each_defect(void **state)
         {"address of 5 octets", WITH(OID_SUBJECT_ALT_NAME, "3007 87050102030405")},
         {"name of no known kind", WITH(OID_SUBJECT_ALT_NAME, "3003890161")},
         {"name that is universal", WITH(OID_SUBJECT_ALT_NAME, "30030c0161")},
+        {"registeredID that is empty", WITH(OID_SUBJECT_ALT_NAME, "30028800")},
         {"otherName that is primitive", WITH(OID_SUBJECT_ALT_NAME, "3003800161")},
         {"dNSName that is constructed", WITH(OID_SUBJECT_ALT_NAME, "3002a200")},
         {"empty subjectKeyIdentifier", WITH(OID_SUBJECT_KEY_ID, "0400")},
