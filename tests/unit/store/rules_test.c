@@ -211,6 +211,7 @@ static void one_order_is_finalized_once(void **state)
     struct order_made m = order_ready(&a, 1);
     static struct store_intent_create c[MANY];
     unsigned created = 0;
+    int64_t bisections = metric(&METRIC_STORE_BISECTIONS);
     char id[UUID_TEXT_SIZE];
     for (int i = 0; i < MANY; i++) {
         c[i] = intent_of(&m, (uint8_t)(i + 1));
@@ -226,6 +227,7 @@ static void one_order_is_finalized_once(void **state)
     assert_int_equal(created, 1);
     uuid_text(id, &m.id);
     assert_int_equal(sql_int("SELECT count(*) FROM intents WHERE order_id = '%s'", id), 1);
+    assert_int_equal(metric(&METRIC_STORE_BISECTIONS), bisections); // no row has raised
 }
 
 // e2 takes the authorizations from its caller, who has read the order; but they must be the

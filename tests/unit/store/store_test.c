@@ -66,7 +66,7 @@ static void an_order_becomes_ready_when_its_last_authorization_is_valid(void **s
 {
     (void)state;
     struct account_row a = account_make();
-    struct order_made m = order_make(&a, 3);
+    struct order_made m = order_make(&a, 4);
     assert_int_equal(status_of(&m), ORDER_PENDING);
     struct store_authz_decide d = decision(&m, 0, true), again = decision(&m, 0, false);
     store_authz_decide(stores[0], &d);
@@ -83,6 +83,10 @@ static void an_order_becomes_ready_when_its_last_authorization_is_valid(void **s
     struct store_authz_decide two[2] = {decision(&m, 1, true), decision(&m, 2, true)};
     store_authz_decide(stores[0], &two[0]);
     store_authz_decide(stores[0], &two[1]);
+    run();
+    assert_int_equal(status_of(&m), ORDER_PENDING); // one is left
+    struct store_authz_decide last = decision(&m, 3, true);
+    store_authz_decide(stores[1], &last);
     run();
     assert_int_equal(status_of(&m), ORDER_READY);
     struct store_authz_get g = {.cmd = cmd(), .id = m.authzs[1]};

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""run: each rule of the store has a test that fails without it. For every row the rule is taken out of a copy of the sources, the tests named are built and run there, and one of them must fail.
+
+usage: python3 tests/mutants/run.py [NAME...]     (all, or the rules whose name contains one of the words; about ten seconds each)
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# name, file, what stands there, what takes its place, the tests of which one must fail
+ROWS = [
+    ("orders are locked in the order of their ids", "store/flush.c", "ORDER BY id FOR NO KEY UPDATE", "ORDER BY id DESC FOR NO KEY UPDATE", ["rules"]),
+    ("lock first, decide next", "store/flush.c", "if (!f->read) locks_send(f);", "if (f->count > 1000) locks_send(f);", ["rules"]),
+    ("decisions of one flush are added up", "store/authz.c", "authzs_pending = o.authzs_pending - s.good", "authzs_pending = o.authzs_pending - least(s.good, 1)", ["rules", "store"]),
+    ("an order becomes ready by its counter", "store/authz.c", "WHEN o.authzs_pending - s.good <= 0 THEN 2", "WHEN o.authzs_pending - s.good <= 1 THEN 2", ["store", "rules"]),
+    ("one order is finalized once in a flush", "store/finalize.c", "if (intent_leaf(cmd) == leaf && flush_is_first(f, cmd, intent_order))", "if (intent_leaf(cmd) == leaf)", ["rules", "store"]),
+    ("an order must be ready", "store/finalize.c", "WHEN o.status <> 2 THEN 3", "WHEN o.status <> 2 AND false THEN 3", ["store", "rules"]),
+    ("an order must not have expired", "store/finalize.c", "WHEN o.expires_at <= now_us() THEN 4", "", ["store"]),
+    ("the account must be valid", "store/finalize.c", "WHEN a.id IS NULL OR a.status <> 1 THEN 5", "", ["store", "rules"]),
+    ("the key must be the one that signed", "store/finalize.c", "WHEN a.key_version <> t.key_version THEN 6", "", ["store", "rules"]),
+    ("authorizations must be valid, unexpired, the account's", "store/finalize.c", "WHEN b.bad IS NOT NULL OR o.authzs <> t.authzs THEN 7", "WHEN o.authzs <> t.authzs THEN 7", ["store", "rules"]),
+    ("authorizations must be the order's", "store/finalize.c", "WHEN b.bad IS NOT NULL OR o.authzs <> t.authzs THEN 7", "WHEN b.bad IS NOT NULL THEN 7", ["rules"]),
+    ("a repeat finds its own intent by its salt", "store/finalize.c", "AND i.salt = t.salt", "AND i.salt <> t.salt", ["doubt", "store"]),
+    ("of two certificates one is kept", "store/finalize.c", "o.status = 3 RETURNING o.id), ", "o.status IN (3, 4) RETURNING o.id), ", ["store"]),
+    ("what is committed is not open any more", "store/finalize.c", "\"w AS (DELETE FROM intents_open w USING won WHERE w.order_id = won.id) \"", "\"w AS (SELECT 1) \"", ["rules"]),
+    ("a claim skips what another has", "store/finalize.c", "\"FOR UPDATE SKIP LOCKED), \"", "\"LIMIT 100000), \"", ["rules", "store"]),
+    ("a data error halves the batch", "store/flush.c", "        if (f->count > 1)\n            flush_halve(f);\n        else\n            refuse_row", "        if (f->count > 1000)\n            flush_halve(f);\n        else\n            refuse_row", ["store"]),
+    ("deadlocks and serialization failures are tried again", "store/flush.c", "{\"40\", \"55P03\",", "{\"55P03\",", ["store", "rules"]),
+    ("a lock that is not granted is tried again", "store/flush.c", "\"55P03\", ", "", ["rules", "store"]),
+    ("a lost commit is unknown, and resolved", "store/flush.c", "        f->in_doubt |= !f->read;\n        flush_again(f, RETRY_MS);", "        flush_end(f, ERR(STORE_BUSY));", ["doubt", "store"]),
+    ("nothing is let out before a synchronous write", "store/flush.c", "if (f->in_doubt) plain(", "if (f->in_doubt && f->count > 1000) plain(", ["doubt"]),
+    ("lock waits end", "store/conn.c", "SET lock_timeout = '2s'; ", "", ["rules", "store"]),
+    ("writes have no statement timeout", "store/conn.c", "\"SET statement_timeout = 0; SET lock_timeout", "\"SET statement_timeout = '20ms'; SET lock_timeout", ["doubt", "rules", "store"]),
+    ("the wait for a standby that was cancelled is unknown", "store/conn.c", "canceling wait for synchronous replication", "canceling nothing of this kind", ["doubt"]),
+    ("a server that takes no writes is left", "store/conn.c", "target_session_attrs", "target_session_attrs_not", ["doubt", "hosts"]),
+    ("partitions need the lease", "store/partition.c", "AND token = %llu AND until > now_us() ", "AND token >= 0 * %llu ", ["partition"]),
+    ("what is past is dropped only after a day", "store/partition.c", "%s > now_us() - %lld", "%s > now_us() + 0 * %lld", ["partition"]),
+    ("a newer schema is refused", "store/migrate.c", "if (version > STORE_SCHEMA_VERSION) {", "if (version > STORE_SCHEMA_VERSION + 1000) {", ["migrate"]),
+    ("a migration of another content is refused", "store/migrate.c", "TRY(checksum_check(pg, &migrations[i], note, size));", "(void)checksum_check;", ["migrate"]),
+]
+
+
+def run(command, **more):
+    return subprocess.run(command, capture_output=True, text=True, **more)
+
+
+def tests_of(rows):
+    return sorted({t for row in rows for t in row[4]})
+
+
+def prepare(folder, rows):
+    """A copy of the sources with a build of its own, in which everything passes."""
+    names = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT).stdout.split("\0")
+    for name in filter(None, names):
+        os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
+        shutil.copy2(os.path.join(ROOT, name), os.path.join(folder, name))
+    env = dict(os.environ, CERTMILL_DEPS=os.environ.get("CERTMILL_DEPS", os.path.join(ROOT, ".deps")))
+    done = run(["cmake", "--preset", "dev"], cwd=folder, env=env)
+    if done.returncode != 0:
+        sys.exit("mutants: " + done.stdout + done.stderr)
+    for test in tests_of(rows):
+        if fails(folder, test) is not None:
+            sys.exit(f"mutants: store_{test}_test fails without any change")
+
+
+def fails(folder, test):
+    """None when the test passes; else why not. A change that does not build proves nothing."""
+    built = run(["cmake", "--build", "--preset", "dev", "--target", f"store_{test}_test"], cwd=folder)
+    if built.returncode != 0:
+        raise RuntimeError("it does not build:\n" + built.stdout[-2000:])
+    done = run(["timeout", "150", os.path.join(folder, "build/dev/tests", f"store_{test}_test")])
+    if done.returncode == 0:
+        return None
+    failed = [line.split()[-1] for line in (done.stdout + done.stderr).splitlines() if line.startswith("[  FAILED  ]")]
+    return failed[0] if failed else f"exit code {done.returncode}"
+
+
+def survives(folder, row):
+    name, file, there, instead, tests = row
+    path = os.path.join(folder, file)
+    with open(path, encoding="utf-8") as f:
+        whole = f.read()
+    if there not in whole:
+        return f"{file} has no `{there}` any more: mend the row"
+    try:
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(whole.replace(there, instead))
+        why = next((f"store_{t}_test: {w}" for t in tests for w in [fails(folder, t)] if w is not None), None)
+    except RuntimeError as e:
+        return str(e)
+    finally:
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(whole)
+    print(f"{name}: {why or 'NOTHING FAILED'}", flush=True)
+    return None if why else "nothing failed without it"
+
+
+def main():
+    words = sys.argv[1:]
+    rows = [r for r in ROWS if not words or any(w in r[0] for w in words)]
+    with tempfile.TemporaryDirectory(prefix="certmill-mutants-", dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        prepare(folder, rows)
+        left = [(r[0], s) for r in rows for s in [survives(folder, r)] if s]
+    for name, why in left:
+        print(f"{name}: {why}")
+    print(f"{len(rows) - len(left)} passed, {len(left)} failed")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
