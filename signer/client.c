@@ -62,7 +62,7 @@ struct signer_client {
     size_t profile_count;
     struct signer_issuer issuer;
     char text[256];
-    bool freed;
+    bool away_said, freed;
 };
 
 static struct slice bin(ProtobufCBinaryData d) { return slice_of(d.data, d.len); }
@@ -182,6 +182,17 @@ static void described(struct describer *d, const Description *m)
         LOG_INT("target", d->target));
 }
 
+// away_say: once for each outage, and on one core, what an operator should know and do.
+static void away_say(struct signer_client *c, bool away, const char *text)
+{
+    bool news = away && !c->away_said;
+    c->away_said = away;
+    if (news && shard_index(c->shard) == 0)
+        LOG(shard_log(c->shard), &EVENT_SIGNER_UNREACHABLE,
+            "no signer can be reached: orders wait; start a signer, or correct signer.targets",
+            LOG_STR("why", text));
+}
+
 static void on_described(struct rpc_call *call, enum rpc_status status,
                          const ProtobufCMessage *response, const char *text, bool unsent)
 {
@@ -194,6 +205,7 @@ static void on_described(struct rpc_call *call, enum rpc_status status,
         d->known = d->agrees = false;
     snprintf(d->client->text, sizeof d->client->text, "%s",
              status == RPC_OK ? rpc_channel_text(d->client->channel) : text);
+    away_say(d->client, !anyone_agrees(d->client), text);
     if (!d->client->freed)
         timer_set(d->client->shard, &d->timer, status == RPC_OK ? d->client->o.describe_ms : 200);
 }

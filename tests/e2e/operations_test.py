@@ -1,4 +1,5 @@
 """operations: health and metrics, the database away and back, a drain under load, io_uring refused, and the errors that people meet when they start things."""
+import http.client
 import json
 import os
 import re
@@ -90,6 +91,37 @@ def drain(dev):
     check(not failures and sum(counts) > 50 and pid, f"{failures[:5]} after {counts}")
 
 
+def signer_away(dev):
+    """A front end without a signer says so in one sentence, is not ready, keeps its orders, and goes on when there is one."""
+    config = os.path.join(dev.state, "away.yaml")
+    with open(os.path.join(dev.state, "acme-0.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    ports = iter(range(free_ports(10), 65000))
+    signer = next(ports)
+    text = re.sub(r'targets: \["[^"]*"\]', f'targets: ["127.0.0.1:{signer}"]', text)
+    text = re.sub(r'address: "?127.0.0.1:\d+"?', lambda _: f"address: 127.0.0.1:{next(ports)}", text)
+    private_port = signer + 2
+    with open(config, "w", encoding="utf-8") as f:
+        f.write(text)
+    log = os.path.join(dev.dir, "away.log")
+    with open(log, "w", encoding="utf-8") as out:
+        program = subprocess.Popen([os.path.join(BIN, "certmill-acme"), "--config", config], stderr=out, env=ENVIRON)
+    try:
+        deadline = time.monotonic() + 15
+        while "signer.unreachable" not in open(log, encoding="utf-8").read():
+            check(time.monotonic() < deadline and program.poll() is None, "an unreachable signer is not said")
+            time.sleep(0.1)
+        with open(log, encoding="utf-8") as f:
+            said = [line for line in f if "signer.unreachable" in line]
+        check(len(said) == 1 and "start a signer, or correct signer.targets" in said[0] and f"127.0.0.1:{signer}" in said[0], str(said))
+        connection = http.client.HTTPConnection("127.0.0.1", private_port, timeout=5)
+        connection.request("GET", "/readyz")
+        check(connection.getresponse().status == 503, "ready without a signer")
+    finally:
+        program.terminate()
+        program.wait(30)
+
+
 NO_RING = """
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -163,7 +195,7 @@ with Dev() as dev:
     client.register()
     client.obtain(["a.internal.test"], responder)
     responder.close()
-    for part in (private, start_errors, loop, database_away):
+    for part in (private, start_errors, loop, signer_away, database_away):
         part(dev)
         print(part.__name__ + ": ok", flush=True)
 ring_refused()
