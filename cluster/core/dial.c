@@ -22,7 +22,7 @@ struct dial_conn {
     void *ctx;
     int fd;
     struct op connect_op;
-    bool connecting, started, closed;
+    bool connecting, started, closed, aborted;
     struct timer timer; // of connect, then of the handshake
     struct timer close; // dial_close: later in the turn
     struct err why;
@@ -68,7 +68,7 @@ static void on_close(struct timer *t)
     struct dial_conn *d = LIST_OWNER(t, struct dial_conn, close);
     if (!d->started)
         end_unstarted(d, OK, "closed");
-    else if (d->conn.phase == CONN_PHASE_HANDSHAKE)
+    else if (d->aborted || d->conn.phase == CONN_PHASE_HANDSHAKE)
         conn_end(&d->conn, OK, "closed");
     else
         conn_close(&d->conn);
@@ -77,6 +77,12 @@ static void on_close(struct timer *t)
 void dial_close(struct dial_conn *d)
 {
     if (!d->closed && !timer_pending(&d->close)) timer_set(d->shard, &d->close, 0);
+}
+
+void dial_abort(struct dial_conn *d)
+{
+    d->aborted = true;
+    if (!d->closed) timer_set(d->shard, &d->close, 0);
 }
 
 // ---- answers

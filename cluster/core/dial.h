@@ -52,5 +52,8 @@ RESULT dial_send(struct dial_conn *c, struct dial_call *call, const struct http_
 // turn.
 void dial_cancel(struct dial_call *call);
 void dial_close(struct dial_conn *c);
+// dial_abort ends it as dial_close does, but without waiting for a peer that goes on sending: for
+// peers that are not trusted to stop.
+void dial_abort(struct dial_conn *c);
 bool dial_can_send(const struct dial_conn *c);
 const struct tls *dial_tls(const struct dial_conn *c);
