@@ -24,7 +24,7 @@ static const struct http_limits limits = {.head_size_max = 16384,
                                           .out_size_max = 16384};
 
 struct attempt {
-    struct validation *v; // NULL once given up: the connection's end frees the attempt then
+    struct validation *v; // NULL once decided or given up: the connection's end frees it then
     struct url url;
     unsigned hop;
     struct resolver_query query;
@@ -34,10 +34,6 @@ struct attempt {
     struct dial_conn *conn;  // NULL: none open
     struct dial_call call;
     bool calling;
-    // The try's outcome; it is told when the connection has closed.
-    bool decided, again;
-    enum validate_problem problem;
-    char text[200];
     bool next_hop; // after the connection has closed: fetch `url`
 };
 
@@ -49,33 +45,24 @@ static void attempt_free(struct attempt *a)
     free(a);
 }
 
-static void conclude(struct attempt *a)
-{
-    struct validation *v = a->v;
-    enum validate_problem problem = a->problem;
-    bool again = a->again;
-    char text[sizeof a->text];
-    memcpy(text, a->text, sizeof text);
-    attempt_free(a);
-    if (v != NULL) validation_try_end(v, problem, again, "%s", text);
-}
-
+// decide ends the try and tells its outcome at once; the connection ends by itself.
 __attribute__((format(printf, 4, 5))) static void decide(struct attempt *a,
                                                          enum validate_problem problem, bool again,
                                                          const char *fmt, ...)
 {
+    struct validation *v = a->v;
+    char text[VALIDATE_DETAIL_MAX / 2];
     va_list ap;
-    if (a->decided) return;
+    if (v == NULL) return;
     va_start(ap, fmt);
-    vsnprintf(a->text, sizeof a->text, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    a->decided = true;
-    a->again = again;
-    a->problem = problem;
+    a->v = NULL;
     if (a->conn != NULL)
-        dial_close(a->conn); // on_closed concludes
+        dial_abort(a->conn); // on_closed frees
     else
-        conclude(a);
+        attempt_free(a);
+    validation_try_end(v, problem, again, "%s", text);
 }
 
 static const char *target_text(const struct attempt *a)
@@ -152,7 +139,7 @@ static void redirect_follow(struct attempt *a, struct slice location)
     a->url = url;
     a->hop++;
     a->next_hop = true;
-    dial_close(a->conn);
+    dial_abort(a->conn);
 }
 
 static void response_judge(struct attempt *a, const struct http_response *r)
@@ -172,8 +159,9 @@ static void response_judge(struct attempt *a, const struct http_response *r)
         decide(a, VALIDATE_OK, false, "ok");
         return;
     }
+    // Who may choose the place by a redirect does not get to read there (T29).
     char start[SHOWN_MAX + 1];
-    shown(start, r->body);
+    shown(start, a->hop == 0 ? r->body : SLICE_LIT("..."));
     decide(a, VALIDATE_INCORRECT_RESPONSE, true,
            "%s answered \"%s\" (%zu bytes) instead of the key authorization", target_text(a), start,
            r->body.n);
@@ -185,7 +173,7 @@ static void on_response(struct dial_call *call, struct err why, const struct htt
     (void)unprocessed;
     struct attempt *a = LIST_OWNER(call, struct attempt, call);
     a->calling = false;
-    if (a->v == NULL || a->decided) return;
+    if (a->v == NULL) return;
     if (r != NULL)
         response_judge(a, r);
     else if (err_is(why, ERR_HTTP_TOO_LARGE))
@@ -231,7 +219,7 @@ static void on_ready(void *ctx, struct dial_conn *c)
 {
     struct attempt *a = ctx;
     (void)c;
-    if (a->v != NULL && !a->decided) request_send(a);
+    if (a->v != NULL) request_send(a);
 }
 
 static bool on_connected(void *ctx, const struct sockaddr *peer)
@@ -267,8 +255,6 @@ static void on_closed(void *ctx, struct dial_conn *c, struct err why, const char
     a->conn = NULL;
     if (a->v == NULL)
         attempt_free(a);
-    else if (a->decided)
-        conclude(a);
     else if (a->next_hop)
         hop_begin(a);
     else
@@ -290,6 +276,9 @@ static struct tls_context *tls_get(struct attempt *a)
 static void connect_next(struct attempt *a)
 {
     const struct validate_policy *p = a->v->request->policy;
+    while (a->address_index + 1 < a->address_count &&
+           !validation_target_allowed(p, (const struct sockaddr *)&a->addresses[a->address_index]))
+        a->address_index++; // another one may be allowed
     struct sockaddr_storage *address = &a->addresses[a->address_index];
     if (!validation_target_allowed(p, (const struct sockaddr *)address)) {
         decide(
@@ -391,7 +380,7 @@ static void http_01_abandon(struct validation *v)
     resolver_cancel(&a->query);
     if (a->calling) dial_cancel(&a->call);
     if (a->conn != NULL)
-        dial_close(a->conn); // on_closed frees
+        dial_abort(a->conn); // on_closed frees
     else
         attempt_free(a);
 }

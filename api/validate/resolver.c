@@ -8,7 +8,13 @@
 
 #include "cluster/core/reactor.h"
 
-enum { QUERY_TIMEOUT_MS = 1500, QUERY_TRIES = 2, CHANNELS_MAX = 64, SERVERS_TEXT_MAX = 512 };
+enum {
+    DNS_PORT = 53,
+    QUERY_TIMEOUT_MS = 1500,
+    QUERY_TRIES = 2,
+    CHANNELS_MAX = 512,
+    SERVERS_TEXT_MAX = 512
+};
 
 struct channel;
 
@@ -141,7 +147,11 @@ static void servers_write(char out[SERVERS_TEXT_MAX], const struct validate_poli
     out[0] = 0;
     for (size_t i = 0; i < policy->resolver_count && at < SERVERS_TEXT_MAX; i++) {
         char text[ADDRESS_TEXT_MAX];
-        address_text(text, (const struct sockaddr *)&policy->resolvers[i].address);
+        const struct sockaddr *a = (const struct sockaddr *)&policy->resolvers[i].address;
+        if (address_port(a) == DNS_PORT)
+            address_ip_text(text, a);
+        else
+            address_text(text, a);
         at += (size_t)snprintf(out + at, SERVERS_TEXT_MAX - at, "%s%s", at == 0 ? "" : ",", text);
     }
 }
@@ -164,7 +174,9 @@ static struct channel *channel_make(struct resolver *r, const char *servers)
                              .lookups = (char[]){"b"}};
     // A resolver that says SERVFAIL or REFUSED is passed over for the next one; when there is no
     // other, what it says is the answer, and people are told so.
-    if (servers[0] != 0 && strchr(servers, ',') == NULL) o.flags = ARES_FLAG_NOCHECKRESP;
+    // A name is what it says: the host's search domains are never put behind it.
+    o.flags = ARES_FLAG_NOSEARCH;
+    if (servers[0] != 0 && strchr(servers, ',') == NULL) o.flags |= ARES_FLAG_NOCHECKRESP;
     int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS |
                ARES_OPT_FLAGS;
     if (ares_init_options(&c->ares, &o, mask) != ARES_SUCCESS) {
@@ -179,18 +191,6 @@ static struct channel *channel_make(struct resolver *r, const char *servers)
     return c;
 }
 
-static struct channel *channel_get(struct resolver *r, const struct validate_policy *policy)
-{
-    char servers[SERVERS_TEXT_MAX];
-    servers_write(servers, policy);
-    for (size_t i = 0; i < r->channel_count; i++)
-        if (strcmp(r->channels[i]->servers, servers) == 0) return r->channels[i];
-    if (r->channel_count == CHANNELS_MAX) return NULL;
-    struct channel *c = channel_make(r, servers);
-    if (c != NULL) r->channels[r->channel_count++] = c;
-    return c;
-}
-
 static void channel_free(struct channel *c)
 {
     ares_destroy(c->ares); // ends queries with ARES_EDESTRUCTION and closes sockets
@@ -198,6 +198,21 @@ static void channel_free(struct channel *c)
     timer_cancel(&c->timer);
     turn_hook_disarm(&c->arm);
     free(c);
+}
+
+static struct channel *channel_get(struct resolver *r, const struct validate_policy *policy)
+{
+    char servers[SERVERS_TEXT_MAX];
+    servers_write(servers, policy);
+    for (size_t i = 0; i < r->channel_count; i++)
+        if (strcmp(r->channels[i]->servers, servers) == 0) return r->channels[i];
+    // Reloads leave lists behind that no tenant has any more: all are made anew when nobody asks.
+    if (r->channel_count == CHANNELS_MAX && r->queries.next == r->queries.prev)
+        while (r->channel_count > 0) channel_free(r->channels[--r->channel_count]);
+    if (r->channel_count == CHANNELS_MAX) return NULL;
+    struct channel *c = channel_make(r, servers);
+    if (c != NULL) r->channels[r->channel_count++] = c;
+    return c;
 }
 
 // ---- queries
@@ -226,10 +241,10 @@ static void port_set(struct sockaddr_storage *a, unsigned port)
 }
 
 static size_t addresses_take(struct sockaddr_storage *out, const struct ares_addrinfo *info,
-                             int family, unsigned port, size_t count)
+                             int family, unsigned port, size_t count, size_t max)
 {
-    for (const struct ares_addrinfo_node *n = info->nodes;
-         n != NULL && count < RESOLVER_ADDRESSES_MAX; n = n->ai_next) {
+    for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && count < max;
+         n = n->ai_next) {
         if (n->ai_family != family || n->ai_addrlen > sizeof *out) continue;
         memset(&out[count], 0, sizeof out[count]);
         memcpy(&out[count], n->ai_addr, n->ai_addrlen);
@@ -267,8 +282,13 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
     free(asked);
     if (q != NULL && status != ARES_EDESTRUCTION) {
         q->asked = NULL;
-        if (info != NULL) q->count = addresses_take(q->found, info, AF_INET6, q->port, 0);
-        if (info != NULL) q->count = addresses_take(q->found, info, AF_INET, q->port, q->count);
+        // IPv6 first, as clients of the name would; but it leaves room for the other kind.
+        if (info != NULL)
+            q->count = addresses_take(q->found, info, AF_INET6, q->port, 0,
+                                      RESOLVER_ADDRESSES_MAX / 2);
+        if (info != NULL)
+            q->count = addresses_take(q->found, info, AF_INET, q->port, q->count,
+                                      RESOLVER_ADDRESSES_MAX);
         q->note = q->count > 0 ? "" : status_text(status);
         timer_set(q->owner->shard, &q->soon, 0);
     }

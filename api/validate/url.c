@@ -43,18 +43,22 @@ static bool path_set(struct url *out, const char **why, struct slice path)
     return out->path[0] == '/' || refuse(why, "its path does not begin with a slash");
 }
 
-static bool host_set(struct url *out, const char **why, struct slice host)
+static bool host_set(struct url *out, const char **why, struct slice host, bool bracketed)
 {
     if (host.n == 0 || host.n > URL_HOST_MAX) return refuse(why, "it has no usable host");
     for (size_t i = 0; i < host.n; i++) {
         uint8_t c = host.p[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     memchr("-._", c, 3) != NULL;
+        if (!plain && (c != ':' || !bracketed))
+            return refuse(why, "its host has characters that no host has");
         out->host[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
     }
     out->host[host.n] = 0;
     struct in6_addr a;
-    out->is_address = inet_pton(AF_INET, out->host, &a) == 1 ||
-                      inet_pton(AF_INET6, out->host, &a) == 1;
-    return true;
+    bool v6 = inet_pton(AF_INET6, out->host, &a) == 1;
+    out->is_address = v6 || inet_pton(AF_INET, out->host, &a) == 1;
+    return v6 == bracketed || refuse(why, "its host is malformed");
 }
 
 static bool authority_set(struct url *out, const char **why, struct slice authority)
@@ -74,7 +78,7 @@ static bool authority_set(struct url *out, const char **why, struct slice author
         port = slice_of(colon + 1, (size_t)(authority.p + authority.n - colon) - 1);
         if (!port_read(&out->port, port)) return refuse(why, "its port is malformed");
     }
-    return host_set(out, why, host);
+    return host_set(out, why, host, end != NULL);
 }
 
 bool url_resolve(struct url *out, const char **why, const struct url *base, struct slice location)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/err.h"
 #include "api/validate/validate_internal.h"
@@ -36,8 +37,20 @@ static bool range_has(const struct address_range *ranges, size_t count, const st
     return false;
 }
 
+// is_unspecified: 0.0.0.0 and ::, which the kernel takes for this host itself.
+static bool is_unspecified(const struct sockaddr *a)
+{
+    static const uint8_t zeros[16];
+    return a->sa_family == AF_INET
+               ? ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr == 0
+               : a->sa_family == AF_INET6 &&
+                     memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, zeros,
+                            sizeof zeros) == 0;
+}
+
 bool validation_target_allowed(const struct validate_policy *p, const struct sockaddr *a)
 {
+    if (is_unspecified(a)) return false;
     if (range_has(p->denied, p->denied_count, a)) return false;
     return p->allowed_count == 0 || range_has(p->allowed, p->allowed_count, a);
 }
@@ -61,8 +74,10 @@ static void finish(struct validation *v)
     struct validator *owner = v->validator;
     struct validate_request *request = v->request;
     struct validate_result result = v->last;
-    char name[DNS_NAME_LEN_MAX + 1], resolvers[128], cause[VALIDATE_DETAIL_MAX];
+    char name[DNS_NAME_LEN_MAX + 1], resolvers[128], cause[VALIDATE_DETAIL_MAX], took[24];
     uint64_t took_ms = (shard_now_ns(owner->shard) - v->started_ns) / 1000000;
+    snprintf(took, sizeof took, took_ms < 1000 ? "0.%u" : "%u",
+             (unsigned)(took_ms < 1000 ? took_ms / 100 : took_ms / 1000));
     result.tries = v->tries;
     result.took_us = took_ms * 1000;
     identifier_write(name, sizeof name, &request->identifier);
@@ -70,10 +85,9 @@ static void finish(struct validation *v)
     snprintf(cause, sizeof cause, "%s", result.detail);
     if (result.problem != VALIDATE_OK) {
         int n = snprintf(result.detail, sizeof result.detail,
-                         "%s for %.100s: %.180s after %u %s in %u.%u s (%.50s)",
+                         "%s for %.100s: %.180s after %u %s in %s s (%.50s)",
                          row_of(request->method)->name, name, cause, v->tries,
-                         v->tries == 1 ? "try" : "tries", (unsigned)(took_ms / 1000),
-                         (unsigned)(took_ms % 1000 / 100), resolvers);
+                         v->tries == 1 ? "try" : "tries", took, resolvers);
         CHECK(n > 0);
     }
     timer_cancel(&v->timer);

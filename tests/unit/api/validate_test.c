@@ -49,6 +49,7 @@ static const struct web_row web_rows[] = {
     {.host = "user.test", .answer = TO("http://a:b@ok.test/")},
     {.host = "port.test", .answer = TO("http://ok.test:22/")},
     {.host = "nowhere.test", .answer = TO("")},
+    {.host = "peek.test", .answer = TO("http://wrong.test/admin")},
     {.host = "inside.test", .answer = TO("http://10.9.9.9/")},
     {.host = "a.dns", .answer = OK_HEAD "%K"},
     {.host = "second.dns", .answer = OK_HEAD "%K"},
@@ -163,6 +164,7 @@ static void web_servers_are_judged(void **state)
         {"old.test", VALIDATE_OK, ""},
         {"there.test", VALIDATE_OK, ""},
         {"wrong.test", VALIDATE_INCORRECT_RESPONSE, "answered \".b>hello./b>....\" (16 bytes)"},
+        {"peek.test", VALIDATE_INCORRECT_RESPONSE, "answered \"...\" (16 bytes)"},
         {"longer.test", VALIDATE_INCORRECT_RESPONSE, "(88 bytes) instead of the key authorization"},
         {"empty.test", VALIDATE_INCORRECT_RESPONSE, "(0 bytes)"},
         {"absent.test", VALIDATE_INCORRECT_RESPONSE, "answered 404 instead of 200"},
@@ -206,6 +208,10 @@ static void networks_bound_every_hop(void **state)
     p.allowed = &loopback;
     expect(&p, "ok.test", VALIDATE_OK, "");
     expect(&p, "inside.test", VALIDATE_CONNECTION, "10.9.9.9");
+    // The kernel takes 0.0.0.0 for this host: never, whatever the lists say.
+    p.allowed_count = 0;
+    assert_ok(address_parse(&o.address, &(socklen_t){0}, SLICE_LIT("0.0.0.0:1"), 1));
+    expect(&p, "ok.test", VALIDATE_CONNECTION, "may not be connected to");
 }
 
 // The issue's own example of a sentence.
@@ -260,6 +266,13 @@ static void resolvers_are_asked_and_told_apart(void **state)
         expect(&p, rows[i].host, rows[i].problem, rows[i].text);
     snprintf(named, sizeof named, "(resolver %s)", text);
     expect(&p, "nx.dns", VALIDATE_DNS, named);
+    // Of several addresses those that are not allowed are passed over.
+    struct address_range nine;
+    assert_ok(address_range_parse(&nine, SLICE_LIT("127.0.0.9/32")));
+    p.denied = &nine;
+    p.denied_count = 1;
+    expect(&p, "second.dns", VALIDATE_OK, "");
+    p.denied_count = 0;
     p.attempt_ms = 300;
     expect(&p, "silent.dns", VALIDATE_CONNECTION, "no answer within 300 ms");
     // The first of two is dead.
@@ -354,6 +367,9 @@ static void locations_are_resolved(void **state)
         {"http://o.test/a b", NULL, 0, false, NULL},
         {"http://o.test/\r\nX: y", NULL, 0, false, NULL},
         {"http://o.test\\@e.test/", NULL, 0, false, NULL},
+        {"http://o\"test/", NULL, 0, false, NULL},
+        {"http://[10.0.0.1]/", NULL, 0, false, NULL},
+        {"http://[fe80::1%eth0]/", NULL, 0, false, NULL},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct url u = {0};
