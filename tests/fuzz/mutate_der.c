@@ -143,8 +143,8 @@ size_t mutate_der(uint8_t *data, size_t size, size_t size_max, unsigned seed)
     case 0: // dropped
         break;
     case 1: // twice
-        ok = put(&piece, data + n->start, n->end - n->start) &&
-             put(&piece, data + n->start, n->end - n->start);
+        ok = put(&piece, data + n->start, n->end - n->start);
+        if (ok) ok = put(&piece, data + n->start, n->end - n->start);
         break;
     case 2: // another one in its place
         ok = put(&piece, data + other->start, other->end - other->start);

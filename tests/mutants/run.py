@@ -36,7 +36,7 @@ ROWS = [
     ("lock waits end", "store/conn.c", "SET lock_timeout = '2s'; ", "", ["rules", "store"]),
     ("writes have no statement timeout", "store/conn.c", "\"SET statement_timeout = 0; SET lock_timeout", "\"SET statement_timeout = '20ms'; SET lock_timeout", ["doubt", "rules", "store"]),
     ("the wait for a standby that was cancelled is unknown", "store/conn.c", "canceling wait for synchronous replication", "canceling nothing of this kind", ["doubt"]),
-    ("a server that takes no writes is left", "store/conn.c", "target_session_attrs", "target_session_attrs_not", ["doubt", "hosts"]),
+    ("a server that takes no writes is left", "store/conn.c", "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool, ", "SELECT false, ", ["doubt"]),
     ("partitions need the lease", "store/partition.c", "AND token = %llu AND until > now_us() ", "AND token >= 0 * %llu ", ["partition"]),
     ("what is past is dropped only after a day", "store/partition.c", "%s > now_us() - %lld", "%s > now_us() + 0 * %lld", ["partition"]),
     ("a newer schema is refused", "store/migrate.c", "if (version > STORE_SCHEMA_VERSION) {", "if (version > STORE_SCHEMA_VERSION + 1000) {", ["migrate"]),

@@ -46,7 +46,8 @@ static void on_echo(void *ctx, struct rpc_request *r, const ProtobufCMessage *me
 {
     struct rig *g = ctx;
     const Question *q = (const Question *)message;
-    Answer a = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    Answer a;
+    grpc__health__v1__health_check_response__init(&a);
     g->handled++;
     if (strcmp(q->service, "hold") == 0) {
         g->held = r;
@@ -175,7 +176,8 @@ static void on_done(struct rpc_call *call, enum rpc_status status, const Protobu
 static void ask(struct rpc_channel *c, struct asked *a, const char *path, const char *text,
                 unsigned deadline_ms)
 {
-    Question q = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Question q;
+    grpc__health__v1__health_check_request__init(&q);
     q.service = (char *)(uintptr_t)text;
     *a = (struct asked){.call = {.done = on_done}};
     assert_ok(rpc_call_start(c, &a->call, path, &q.base,
@@ -346,7 +348,8 @@ static void a_drain_finishes_open_calls(void **state)
     (void)state;
     struct rig g;
     struct asked a;
-    Answer reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    Answer reply;
+    grpc__health__v1__health_check_response__init(&reply);
     rig_start(&g, &a_pair);
     ask(g.channel, &a, "/t/Echo", "hold", 5000);
     for (unsigned i = 0; i < TURNS && g.held == NULL; i++) shard_turn(shard, 2);
