@@ -15,6 +15,7 @@
 #include "api/jobs/jobs.h"
 #include "api/node_rpc.h"
 #include "api/private.h"
+#include "api/reach.h"
 #include "api/renewal.h"
 #include "api/router.h"
 #include "api/secrets.h"
@@ -365,6 +366,20 @@ static struct err addresses_check(const struct settings *s, char *note)
     return OK;
 }
 
+// signers_check: by default a front end that could not issue anything does not start.
+static struct err signers_check(const struct settings *s, char *note)
+{
+    char why[256];
+    if (!s->signer.required ||
+        reach_any(s->signer.targets.items, s->signer.targets.count, CONNECT_MS, why, sizeof why))
+        return OK;
+    snprintf(note, PROGRAM_NOTE_MAX,
+             "no signer can be reached at %s: start certmill-signer first, correct "
+             "signer.targets, or set signer.required to false to wait for one",
+             why);
+    return ERR(CONNECT_REFUSED);
+}
+
 // database_check: a database that is away is waited for, one with another schema is not.
 static struct err database_check(struct program *p, char *note)
 {
@@ -419,6 +434,7 @@ struct err program_start(struct program *p, bool seams, char note[PROGRAM_NOTE_M
     TRY(papers_load(p, &g->settings, note));
     TRY(renewal_init(&p->renewal));
     TRY(addresses_check(&g->settings, note));
+    TRY(signers_check(&g->settings, note));
     TRY(database_check(p, note));
     if (pipe(p->drained) != 0) return ERR(SYSTEM);
     TRY(cores_start(p, note));

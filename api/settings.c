@@ -312,6 +312,12 @@ static const struct setting signer_rows[] = {
      .help = "Mutual TLS towards the signers."},
     MS("sign", signer.sign_ms, "10s", 100, 120000,
        "How long one certificate may take before it is left to be finished in the background."),
+    {.key = "required",
+     .type = SETTING_BOOL,
+     IN(struct settings, signer.required),
+     .default_text = "true",
+     .help = "Refuse to start when no signer can be reached. false: start all the same, answer 503 "
+             "where a signer is needed, and go on when there is one."},
     {0},
 };
 static const struct setting cluster_tls_rows[] = {

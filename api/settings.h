@@ -55,6 +55,7 @@ struct settings {
         struct config_list targets; // struct config_address
         struct tls_files_settings tls;
         int64_t sign_ms;
+        bool required;
     } signer;
     struct {
         struct config_address address;   // where this one listens for the others

@@ -31,6 +31,7 @@ struct finalize {
 
 static void order_answer(struct request *r, const struct order_row *row)
 {
+    crash_point("e5-before");
     order_respond(r, 200, row, true);
 }
 

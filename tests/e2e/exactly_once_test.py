@@ -8,7 +8,7 @@ import time
 from certmill import BIN, Client, Dev, Key, Responder, b64, check, csr_make
 from cryptography.hazmat.primitives.asymmetric import ec
 
-POINTS_FRONT = ("e1-after", "e2-before", "e2-after", "e3-before", "e3-after", "e4-before", "e4-after")
+POINTS_FRONT = ("e1-after", "e2-before", "e2-after", "e3-before", "e3-after", "e4-before", "e4-after", "e5-before")
 POINTS_SIGNER = ("s1-after", "s2-after", "s3-before", "s3-after")
 
 

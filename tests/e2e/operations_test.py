@@ -92,7 +92,7 @@ def drain(dev):
 
 
 def signer_away(dev):
-    """A front end without a signer says so in one sentence, is not ready, keeps its orders, and goes on when there is one."""
+    """A front end without a signer does not start and says what to do; or, where it need not have one, says so in one sentence and is not ready."""
     config = os.path.join(dev.state, "away.yaml")
     with open(os.path.join(dev.state, "acme-0.yaml"), encoding="utf-8") as f:
         text = f.read()
@@ -103,6 +103,9 @@ def signer_away(dev):
     private_port = signer + 2
     with open(config, "w", encoding="utf-8") as f:
         f.write(text)
+    sentence([os.path.join(BIN, "certmill-acme"), "--config", config], f"no signer can be reached at 127.0.0.1:{signer} (Connection refused): start certmill-signer first")
+    with open(config, "w", encoding="utf-8") as f:
+        f.write(text.replace("signer:\n", "signer:\n  required: false\n"))
     log = os.path.join(dev.dir, "away.log")
     with open(log, "w", encoding="utf-8") as out:
         program = subprocess.Popen([os.path.join(BIN, "certmill-acme"), "--config", config], stderr=out, env=ENVIRON)
