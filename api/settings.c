@@ -56,11 +56,13 @@ static const struct setting validation_rows[] = {
     {.key = "denied",
      .type = SETTING_LIST,
      IN(struct validation_settings, denied),
-     .default_text = "",
+     .default_text = "[127.0.0.0/8, '::1', 169.254.0.0/16, 'fe80::/10']",
      .element = SETTING_RANGE,
      .min = 0,
      .max = 64,
-     .help = "Networks in which no target may be; checked again on the connected socket."},
+     .help =
+         "Networks in which no target may be; checked again on the connected socket. The default "
+         "is this host itself and what is link-local, where clouds keep their metadata."},
     {.key = "http_port",
      .type = SETTING_INT,
      IN(struct validation_settings, http_port),

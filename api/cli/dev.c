@@ -347,7 +347,7 @@ static bool front_config(struct dev *d, unsigned i)
              "tenants:\n"
              "  default:\n    default: true\n    hosts: [\"localhost:%u\", \"127.0.0.1:%u\", "
              "\"[::1]:%u\", \"%s:%u\"]\n    profiles: [server, client-server, short]\n    "
-             "validation:\n"
+             "validation:\n      denied: []\n"
              "      http_port: %u\n      overrides:\n        - {suffix: localhost, address: "
              "127.0.0.1}\n        - {suffix: internal.test, address: 127.0.0.1}\n",
              d->host, d->port + i, d->private_port + i, d->pg.conninfo, signer_port(d),

@@ -155,7 +155,8 @@ static void tenants_write(const struct front_rig *f, unsigned index, char *out, 
         if (!head) continue;
         n += (size_t)snprintf(
             out + n, size - n,
-            "    hosts: ['localhost:%u']\n    validation: {http_port: %u, attempts: 2, retry: "
+            "    hosts: ['localhost:%u']\n    validation: {denied: [], http_port: %u, attempts: 2, "
+            "retry: "
             "50ms, attempt: 1s, total: 3s, overrides: [{suffix: internal.test, address: "
             "127.0.0.1}]}\n",
             f->ports[index], responder.port);

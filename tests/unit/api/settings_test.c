@@ -43,6 +43,7 @@ static void a_good_file_gives_its_values_and_defaults(void **state)
     assert_null(t[0].base_url);
     assert_int_equal(t[0].validation.http_port, 80);
     assert_int_equal(t[0].order_ms, 86400000);
+    assert_int_equal(t[0].validation.denied.count, 4); // this host and what is link-local
     assert_string_equal(t[1].base_url, "https://other.corp");
     assert_int_equal(t[1].validation.http_port, 5002);
     assert_string_equal(s.server.chain, "/etc/certmill/s.pem");
