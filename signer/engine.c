@@ -6,6 +6,7 @@
 #include "proto/err.h"
 #include "signer/err.h"
 #include "signer/tbs.h"
+#include "signer/vault.h"
 
 enum { SIGNATURE_MAX = 1024 };
 
@@ -19,10 +20,12 @@ static struct err sign_one(const struct issuer *issuer, struct engine_item *item
     const EVP_MD *md = EVP_PKEY_id(issuer->key) == EVP_PKEY_EC && EVP_PKEY_bits(issuer->key) == 384
                            ? EVP_sha384()
                            : EVP_sha256();
+    vault_enter(); // what is left of a key's use is wiped there
     EVP_MD_CTX_init(&ctx);
     bool ok = EVP_DigestSignInit(&ctx, NULL, md, NULL, issuer->key) == 1 &&
               EVP_DigestSign(&ctx, signature, &n, item->tbs.p, item->tbs.n) == 1;
     EVP_MD_CTX_cleanup(&ctx);
+    vault_leave();
     ERR_clear_error();
     if (!ok) return ERR(CRYPTO);
     if (fault != NULL) fault(signature, n);

@@ -1,6 +1,5 @@
 #include "signer/identity.h"
 
-#include <openssl/mem.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include "signer/err.h"
 #include "signer/pki.h"
 #include "signer/renewal.h"
+#include "signer/vault.h"
 
 enum { ARENA_MAX = 4 << 20, PEM_MAX = 1 << 18 };
 
@@ -69,8 +69,8 @@ static struct err open_in(struct identity *i, char *note, int dir, const struct 
 {
     struct slice chain, key;
     TRY(file_read(&chain, &i->arena, note, dir, "signer.pem"));
-    TRY(file_read(&key, &i->arena, note, dir, "signer.key"));
     TRY(file_read(&i->trust, &i->arena, note, dir, "internal-root.pem"));
+    TRY(file_read_secret(&key, note, dir, "signer.key"));
     X509 *cert = pki_cert_parse(chain);
     struct err e = dates_read(i, note, cert);
     X509_free(cert);
@@ -78,7 +78,7 @@ static struct err open_in(struct identity *i, char *note, int dir, const struct 
     if (!failed(e))
         e = *renewed ? anew(i, &i->tls, note, k, now_s)
                      : context_make(&i->tls, note, i, chain, key);
-    OPENSSL_cleanse((uint8_t *)(uintptr_t)key.p, key.n);
+    vault_free((void *)(uintptr_t)key.p);
     return e;
 }
 

@@ -1,5 +1,6 @@
 #include "signer/keystore.h"
 
+#include <openssl/err.h>
 #include <openssl/mem.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
@@ -28,8 +29,8 @@ static struct err note_set(char *note, uint32_t code, const char *text)
 static struct err passphrase_read(struct slice *out, char *note, const char *file)
 {
     char path[4096];
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY"),
-               *text = getenv("CERTMILL_PASSPHRASE");
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    char *text = getenv("CERTMILL_PASSPHRASE");
     if (file == NULL && credentials != NULL) {
         snprintf(path, sizeof path, "%s/passphrase", credentials);
         file = path;
@@ -41,6 +42,7 @@ static struct err passphrase_read(struct slice *out, char *note, const char *fil
         if (p == NULL) return note_set(note, ERR_KEY, "no locked memory for the passphrase");
         memcpy(p, text, strlen(text));
         *out = slice_of(p, strlen(text));
+        OPENSSL_cleanse(text, strlen(text)); // /proc/<pid>/environ shows it no longer
     } else
         return note_set(note, ERR_PASSPHRASE,
                         "there is no passphrase: set passphrase_file, give the systemd credential "
@@ -127,12 +129,20 @@ static struct err issuer_open(struct keystore *k, char *note, int dir, struct sl
 static struct err serial_key_open(struct keystore *k, char *note, int dir, struct slice passphrase)
 {
     struct slice sealed;
-    TRY(file_read(&sealed, &k->arena, note, dir, "serial-1.key"));
+    TRY(file_read_secret(&sealed, note, dir, "serial-1.key"));
     k->serial_generation = 1;
-    if (failed(pki_secret_open(k->serial_key, sealed, passphrase)))
-        return note_set(note, ERR_PASSPHRASE,
-                        "the passphrase does not open serial-1.key: check passphrase_file");
-    return OK;
+    k->serial_key = vault_alloc(PKI_SECRET_LEN);
+    vault_enter();
+    struct err e = k->serial_key == NULL ? ERR(KEY)
+                                         : pki_secret_open(k->serial_key, sealed, passphrase);
+    vault_leave();
+    vault_free((void *)(uintptr_t)sealed.p);
+    if (failed(e))
+        snprintf(note, KEYSTORE_NOTE_MAX, "%s",
+                 err_is(e, ERR_PASSPHRASE)
+                     ? "the passphrase does not open serial-1.key: check passphrase_file"
+                     : "serial-1.key is not a serial key that the ceremony made");
+    return e;
 }
 
 // ---- what our own programs' certificates are made with
@@ -166,6 +176,10 @@ static struct err leaf_cas_open(struct keystore *k, char *note, int dir, struct 
 {
     TRY(certificate_object(&k->internal.cert, k, note, dir, "internal-root.pem"));
     TRY(key_read(&k->internal.key, note, dir, "internal-root.key", passphrase));
+    if (X509_check_private_key(k->internal.cert, k->internal.key) != 1) {
+        ERR_clear_error();
+        return note_set(note, ERR_KEY, "internal-root.key does not belong to internal-root.pem");
+    }
     TRY(certificate_object(&k->server.cert, k, note, dir, "issuer-1.pem"));
     k->server.key = k->issuer.key;
     TRY(names_read(&k->signer_names, k, note, dir, "signer.pem"));
@@ -199,7 +213,7 @@ void keystore_close(struct keystore *k)
     EVP_PKEY_free(k->internal.key);
     X509_free(k->internal.cert);
     X509_free(k->server.cert);
-    OPENSSL_cleanse(k->serial_key, sizeof k->serial_key);
+    vault_free(k->serial_key);
     arena_fini(&k->arena);
     *k = (struct keystore){0};
 }

@@ -32,7 +32,7 @@ struct keystore {
     struct leaf_ca internal, server;
     struct leaf_names server_names, signer_names; // as the ceremony gave them
     bool serves;                                  // there is a server certificate to renew
-    uint8_t serial_key[32];                       // generation 1
+    uint8_t *serial_key;                          // generation 1: 32 octets in the vault
     uint32_t serial_generation;
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,8 +57,9 @@ static void *region_locked(void)
 {
     void *p = mmap(NULL, VAULT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
-    if (mlock(p, VAULT_SIZE) == 0 && madvise(p, VAULT_SIZE, MADV_DONTDUMP) == 0 &&
-        madvise(p, VAULT_SIZE, MADV_WIPEONFORK) == 0)
+    // By number: AddressSanitizer's mlock does nothing.
+    if (syscall(SYS_mlock, p, (size_t)VAULT_SIZE) == 0 &&
+        madvise(p, VAULT_SIZE, MADV_DONTDUMP) == 0 && madvise(p, VAULT_SIZE, MADV_WIPEONFORK) == 0)
         return p;
     int e = errno;
     munmap(p, VAULT_SIZE);
@@ -198,18 +200,40 @@ size_t OPENSSL_memory_get_size(void *p) { return ((struct block *)p - 1)->used; 
 
 // ---- files
 
+// mode_check: a secret that others may read is none. A group may read, as files of root's that a
+// daemon reads by its group.
+static struct err mode_check(int fd, char *note, const char *path)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (st.st_mode & 037) == 0) return OK;
+    snprintf(note, FILES_NOTE_MAX,
+             "%s is a secret and may be used by others (mode %04o): chmod 600 it, or 640 for a "
+             "group that may read it",
+             path, (unsigned)st.st_mode & 07777);
+    return ERR(KEY);
+}
+
+static struct err secret_alloc(uint8_t **out, int fd, size_t n, char *note, const char *path)
+{
+    TRY(mode_check(fd, note, path));
+    *out = vault_alloc(n + 1);
+    if (*out != NULL) return OK;
+    snprintf(note, FILES_NOTE_MAX, "no memory to read %s", path);
+    return ERR(KEY);
+}
+
 struct err file_read_secret(struct slice *out, char *note, int dir, const char *path)
 {
     int fd;
     size_t n;
+    uint8_t *p;
     TRY(file_open_sized(&fd, &n, note, dir, path));
-    uint8_t *p = vault_alloc(n + 1);
-    if (p == NULL) {
+    struct err e = secret_alloc(&p, fd, n, note, path);
+    if (failed(e)) {
         close(fd);
-        snprintf(note, FILES_NOTE_MAX, "no memory to read %s", path);
-        return ERR(KEY);
+        return e;
     }
-    struct err e = file_read_close(fd, p, n, note, path);
+    e = file_read_close(fd, p, n, note, path);
     if (failed(e)) {
         vault_free(p);
         return e;

@@ -37,5 +37,6 @@ void *OPENSSL_memory_alloc(size_t size);
 void OPENSSL_memory_free(void *p);
 size_t OPENSSL_memory_get_size(void *p);
 // file_read_secret is file_read into memory from vault_alloc, which the caller frees with
-// vault_free; `note` holds FILES_NOTE_MAX bytes. ERR_SYSTEM, ERR_KEY.
+// vault_free; `note` holds FILES_NOTE_MAX bytes. A file that more than its owner may write, or more
+// than owner and group may read, is refused. ERR_SYSTEM, ERR_KEY.
 RESULT file_read_secret(struct slice *out, char *note, int dir, const char *path);

@@ -175,12 +175,16 @@ def start_errors(dev):
         wrong, config, right = (os.path.join(folder, name) for name in ("wrong", "signer.yaml", "right.yaml"))
         with open(wrong, "w", encoding="utf-8") as f:
             f.write("not the passphrase\n")
+            os.chmod(wrong, 0o600)
         with open(config, "w", encoding="utf-8") as f:
             f.write(text.replace("passphrase_file: passphrase", f"passphrase_file: {wrong}"))
         with open(right, "w", encoding="utf-8") as f:
             f.write(text.replace("passphrase_file: passphrase", f"passphrase_file: {dev.state}/passphrase"))
         signer = os.path.join(BIN, "certmill-signer")
         sentence([signer, "--config", config], "the passphrase does not open issuer-1.key")
+        os.chmod(wrong, 0o644)
+        sentence([signer, "--config", config], "chmod 600")
+        os.chmod(wrong, 0o600)
         sentence([signer, "--config", right], "the issuing CA's certificate has expired", CERTMILL_TEST_CLOCK_OFFSET_S=str(20000 * 86400))
         with open(config, "a", encoding="utf-8") as f:
             f.write("colour: green\n")

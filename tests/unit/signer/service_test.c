@@ -43,7 +43,9 @@ static int setup(void **state)
     (void)state;
     arena_init(&arena, 256 << 20);
     fixture_issuer(&keys.issuer, &arena, KEY_P256, 0, 400ll * 86400);
-    memset(keys.serial_key, 7, sizeof keys.serial_key);
+    static uint8_t serial_key[32];
+    memset(serial_key, 7, sizeof serial_key);
+    keys.serial_key = serial_key;
     keys.serial_generation = 1;
     fixture_profile_init(&server_profile, "server");
     fixture_profile_init(&corp_profile, "corp");
