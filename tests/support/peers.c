@@ -243,9 +243,7 @@ static size_t answer_make(uint8_t out[DNS_MAX], const struct dns *d, const uint8
         n += record_put(out + n, name, 5, alias, name_put(alias, row->alias));
         count++;
     }
-    const char *owner = row->how == DNS_CNAME        ? row->alias
-                        : row->how == DNS_WRONG_NAME ? "other.dns"
-                                                     : name;
+    const char *owner = row->how == DNS_CNAME ? row->alias : name;
     if (code == 0 && !cut && type == 1) n += addresses_put(out + n, row, owner, &count);
     memset(out + 6, 0, 6);
     out[7] = (uint8_t)count;

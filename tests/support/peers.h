@@ -30,10 +30,9 @@ struct dns_row {
         DNS_SERVFAIL,
         DNS_REFUSED,
         DNS_SILENT,
-        DNS_TRUNCATED,  // over UDP; over TCP the addresses
-        DNS_WRONG_ID,   // a false answer with another id comes first
-        DNS_WRONG_NAME, // the answer is about another name
-        DNS_CNAME       // `alias`, whose A records come along
+        DNS_TRUNCATED, // over UDP; over TCP the addresses
+        DNS_WRONG_ID,  // a false answer with another id comes first
+        DNS_CNAME      // `alias`, whose A records come along
     } how;
     const char *a[4]; // dotted; NULL-terminated when fewer
     const char *alias;
