@@ -64,9 +64,9 @@ static const char *unit_write(char out[32], int64_t v, const struct unit *units)
 
 const char *setting_bound(char out[32], enum setting_type type, int64_t value)
 {
-    if (type == SETTING_DURATION) return value == 0 ? "0s" : unit_write(out, value, durations);
+    if (type == SETTING_DURATION && value != 0) return unit_write(out, value, durations);
     if (type == SETTING_SIZE) return unit_write(out, value, sizes);
-    snprintf(out, 32, "%lld", (long long)value);
+    snprintf(out, 32, "%lld%s", (long long)value, type == SETTING_DURATION ? "s" : "");
     return out;
 }
 

@@ -27,6 +27,7 @@ struct sample {
     const char *name;
     int64_t workers;
     int64_t timeout_ms;
+    int64_t grace_ms;
     int64_t body_size;
     bool verbose;
     const char *note;
@@ -75,6 +76,8 @@ static const struct setting sample_rows[] = {
      .help = "Threads."},
     {"timeout", SETTING_DURATION, offsetof(struct sample, timeout_ms), "1500ms", .reloadable = true,
      .help = "Patience."},
+    {"grace", SETTING_DURATION, offsetof(struct sample, grace_ms), "1s", .max = 86400000,
+     .help = "More patience."},
     {"body_size", SETTING_SIZE, offsetof(struct sample, body_size), "64KiB", .min = 1024,
      .max = 1 << 20, .help = "Bytes."},
     {"verbose", SETTING_BOOL, offsetof(struct sample, verbose), "false", .reloadable = true,

@@ -203,6 +203,7 @@ static const char *const sample_docs =
     "| `name` | text | **required** |  | restart | The name. |\n"
     "| `workers` | integer | `2` | 1 to 64 | restart | Threads. |\n"
     "| `timeout` | duration | `1500ms` |  | yes | Patience. |\n"
+    "| `grace` | duration | `1s` | 0s to 1d | restart | More patience. |\n"
     "| `body_size` | size | `64KiB` | 1KiB to 1MiB | restart | Bytes. |\n"
     "| `verbose` | boolean | `false` |  | yes | More words. |\n"
     "| `note` | text | absent |  | yes | Free text. |\n"
