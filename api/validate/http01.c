@@ -385,9 +385,24 @@ static void http_01_abandon(struct validation *v)
         attempt_free(a);
 }
 
+static enum validate_problem http_01_waits_for(const struct validation *v, char *out, size_t size)
+{
+    const struct attempt *a = v->attempt;
+    if (a->query.owner != NULL) {
+        snprintf(out, size, "%s%sthe resolver did not answer", a->hop == 0 ? "" : a->url.host,
+                 a->hop == 0 ? "" : ": ");
+        return VALIDATE_DNS;
+    }
+    snprintf(out, size,
+             a->calling ? "%s took the connection but did not answer" : "%s did not answer",
+             target_text(a));
+    return VALIDATE_CONNECTION;
+}
+
 const struct validate_method_row validate_http_01 = {.method = CHALLENGE_HTTP_01,
                                                      .name = "http-01",
                                                      .dns = true,
                                                      .ip = true,
                                                      .begin = http_01_begin,
-                                                     .abandon = http_01_abandon};
+                                                     .abandon = http_01_abandon,
+                                                     .waits_for = http_01_waits_for};

@@ -37,15 +37,13 @@ static bool range_has(const struct address_range *ranges, size_t count, const st
     return false;
 }
 
-// is_unspecified: 0.0.0.0 and ::, which the kernel takes for this host itself.
+// is_unspecified: 0.0.0.0, also inside an IPv6 address, and ::, which the kernel takes for this
+// host itself.
 static bool is_unspecified(const struct sockaddr *a)
 {
-    static const uint8_t zeros[16];
-    return a->sa_family == AF_INET
-               ? ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr == 0
-               : a->sa_family == AF_INET6 &&
-                     memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, zeros,
-                            sizeof zeros) == 0;
+    static const struct address_range v4 = {.bytes = {[10] = 0xff, [11] = 0xff}, .bits = 128},
+                                      v6 = {.bits = 128};
+    return address_range_has(&v4, a) || address_range_has(&v6, a);
 }
 
 bool validation_target_allowed(const struct validate_policy *p, const struct sockaddr *a)
@@ -141,9 +139,11 @@ static void on_timer(struct timer *t)
         try_begin(v);
         return;
     }
-    row_of(v->request->method)->abandon(v);
-    validation_try_end(v, VALIDATE_CONNECTION, true, "no answer within %u ms",
-                       v->request->policy->attempt_ms);
+    const struct validate_method_row *row = row_of(v->request->method);
+    char what[VALIDATE_DETAIL_MAX / 2];
+    enum validate_problem problem = row->waits_for(v, what, sizeof what);
+    row->abandon(v);
+    validation_try_end(v, problem, true, "%s within %u ms", what, v->request->policy->attempt_ms);
 }
 
 struct validator *validator_new(struct shard *shard, unsigned max)

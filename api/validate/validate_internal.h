@@ -20,13 +20,15 @@ struct validation {
 
 // struct validate_method_row is one method: begin starts a try, which ends by validation_try_end
 // (at the earliest as the last act of begin); abandon gives it up. begin returning false means that
-// no try could be started (out of memory).
+// no try could be started (out of memory). waits_for says, for a try whose time is over, what did
+// not come: a clause such as "10.1.2.3:80 did not answer", and what kind of problem that is.
 struct validate_method_row {
     enum challenge_type method;
     const char *name; // "http-01"
     bool dns, ip;     // identifier types it can prove
     bool (*begin)(struct validation *v);
     void (*abandon)(struct validation *v);
+    enum validate_problem (*waits_for)(const struct validation *v, char *out, size_t size);
 };
 
 // validation_shard and validation_resolver are what a try works with; borrowed from the

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/err.h"
 #include "api/validate/url.h"
@@ -171,8 +172,8 @@ static void web_servers_are_judged(void **state)
         {"head.test", VALIDATE_INCORRECT_RESPONSE, "answered with more than"},
         {"garbage.test", VALIDATE_CONNECTION, "127.0.0.1:"},
         {"close.test", VALIDATE_CONNECTION, "127.0.0.1:"},
-        {"slow.test", VALIDATE_CONNECTION, "no answer within 700 ms"},
-        {"silent.test", VALIDATE_CONNECTION, "no answer within 700 ms"},
+        {"slow.test", VALIDATE_CONNECTION, "took the connection but did not answer within 700 ms"},
+        {"silent.test", VALIDATE_CONNECTION, "127.0.0.1:"},
         {"path.test", VALIDATE_CONNECTION, "more than 10 redirects"},
         {"loop.test", VALIDATE_CONNECTION, "more than 10 redirects"},
         {"ftp.test", VALIDATE_CONNECTION, "neither an http or https URL"},
@@ -209,8 +210,20 @@ static void networks_bound_every_hop(void **state)
     expect(&p, "inside.test", VALIDATE_CONNECTION, "10.9.9.9");
     // The kernel takes 0.0.0.0 for this host: never, whatever the lists say.
     p.allowed_count = 0;
-    assert_ok(address_parse(&o.address, &(socklen_t){0}, SLICE_LIT("0.0.0.0:1"), 1));
-    expect(&p, "ok.test", VALIDATE_CONNECTION, "may not be connected to");
+    static const char *const unspecified[] = {"0.0.0.0:1", "[::]:1", "[::ffff:0.0.0.0]:1",
+                                              "[64:ff9b::]:1"};
+    for (size_t i = 0; i < COUNT_OF(unspecified); i++) {
+        assert_ok(address_parse(&o.address, &(socklen_t){0}, slice_str(unspecified[i]), 1));
+        expect(&p, "ok.test", VALIDATE_CONNECTION, "outside the networks");
+    }
+    // An IPv4 address is the same one inside an IPv6 address.
+    static const char *const inside[] = {"[::ffff:127.0.0.1]:1", "[64:ff9b::7f00:1]:1"};
+    p.denied = &loopback;
+    p.denied_count = 1;
+    for (size_t i = 0; i < COUNT_OF(inside); i++) {
+        assert_ok(address_parse(&o.address, &(socklen_t){0}, slice_str(inside[i]), 1));
+        expect(&p, "ok.test", VALIDATE_CONNECTION, "outside the networks");
+    }
 }
 
 // The issue's own example of a sentence.
@@ -229,6 +242,30 @@ static void a_refused_connection_is_told_to_people(void **state)
     assert_int_equal(r.tries, 3);
     p.total_ms = 10; // no time for a second try
     assert_int_equal(judge(&p, "a.test").tries, 1);
+}
+
+// A firewall that drops packets says nothing: people need to know which address was tried. A
+// listener whose queue is full does the same.
+static void a_silent_address_is_named(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_policy p = policy_make(&o);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof a;
+    char want[64];
+    int fds[6] = {socket(AF_INET, SOCK_STREAM, 0)};
+    assert_return_code(bind(fds[0], (struct sockaddr *)&a, len), 0);
+    assert_return_code(getsockname(fds[0], (struct sockaddr *)&a, &len), 0);
+    assert_return_code(listen(fds[0], 0), 0);
+    for (size_t i = 1; i < COUNT_OF(fds); i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(fds[i], (struct sockaddr *)&a, len);
+    }
+    p.http_port = ntohs(a.sin_port);
+    snprintf(want, sizeof want, "127.0.0.1:%u did not answer", p.http_port);
+    expect(&p, "a.test", VALIDATE_CONNECTION, want);
+    for (size_t i = 0; i < COUNT_OF(fds); i++) close(fds[i]);
 }
 
 // ---- resolvers
@@ -272,7 +309,7 @@ static void resolvers_are_asked_and_told_apart(void **state)
     expect(&p, "second.dns", VALIDATE_OK, "");
     p.denied_count = 0;
     p.attempt_ms = 300;
-    expect(&p, "silent.dns", VALIDATE_CONNECTION, "no answer within 300 ms");
+    expect(&p, "silent.dns", VALIDATE_DNS, "the resolver did not answer within 300 ms");
     // The first of two is dead.
     resolvers[1] = resolvers[0];
     assert_ok(address_parse(&resolvers[0].address, &resolvers[0].address_len,
@@ -399,6 +436,7 @@ int main(void)
         cmocka_unit_test(web_servers_are_judged),
         cmocka_unit_test(networks_bound_every_hop),
         cmocka_unit_test(a_refused_connection_is_told_to_people),
+        cmocka_unit_test(a_silent_address_is_named),
         cmocka_unit_test(resolvers_are_asked_and_told_apart),
         cmocka_unit_test(an_override_ends_at_a_label),
         cmocka_unit_test(bounds_hold),
