@@ -1,6 +1,7 @@
 #include "api/issuance.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,22 +141,30 @@ static const struct catalog_issuer *issuer_of(const struct issuance *i)
 
 // ---- e4
 
+// issued_tell: the serial is written as certificates show it, the order as URLs do.
+static void issued_tell(const struct issuance *i)
+{
+    struct edge *e = i->edge;
+    char order[ID_TEXT_LEN + 1], serial[2 * SERIAL_LEN + 1];
+    id_text(order, &i->intent.order);
+    for (size_t k = 0; k < SERIAL_LEN; k++)
+        snprintf(serial + 2 * k, 3, "%02x", i->commit.serial[k]);
+    edge_count(e, &METRIC_CERTIFICATES);
+    LOG(shard_log(e->shard), &EVENT_CERTIFICATE_ISSUED, NULL, LOG_SLICE("tenant", i->intent.tenant),
+        LOG_SLICE("profile", i->intent.profile), LOG_STR("order", order), LOG_STR("serial", serial),
+        LOG_INT("names", i->intent.name_count));
+}
+
 static void on_committed(struct store_cmd *cmd, struct err err)
 {
     struct issuance *i = LIST_OWNER(LIST_OWNER(cmd, struct store_certificate_commit, cmd),
                                     struct issuance, commit);
-    struct edge *e = i->edge;
     if (failed(err)) {
         later(i, err, "the certificate could not be committed yet");
         return;
     }
     crash_point("e4-after");
-    if (i->commit.won) {
-        edge_count(e, &METRIC_CERTIFICATES);
-        LOG(shard_log(e->shard), &EVENT_CERTIFICATE_ISSUED, NULL,
-            LOG_SLICE("tenant", i->intent.tenant), LOG_SLICE("profile", i->intent.profile),
-            LOG_INT("names", i->intent.name_count));
-    }
+    if (i->commit.won) issued_tell(i);
     finish(i); // lost: another node has ended the order; the store says how
 }
 

@@ -466,6 +466,7 @@ static void generation_merge(struct program *p, struct generation *g)
     struct settings merged = *settings_of(p);
     merged.tenants = g->settings.tenants;
     merged.log_level = g->settings.log_level;
+    merged.bad_nonce_percent = g->settings.bad_nonce_percent;
     merged.server.chain = g->settings.server.chain;
     merged.server.key = g->settings.server.key;
     g->settings = merged;

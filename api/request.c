@@ -178,9 +178,16 @@ void request_fail_absent(struct request *r, const char *what)
     request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "this account has no such %s", what);
 }
 
-bool request_object(struct request *r, struct id *out)
+bool request_object(struct request *r, struct id *out, const char *what)
 {
     if (!failed(id_parse(out, r->segment))) return true;
-    request_fail_status(r, PROBLEM_MALFORMED, 404, "there is nothing at this URL");
+    request_fail_absent(r, what);
     return false;
+}
+
+void request_fail_account(struct request *r, const char *status)
+{
+    request_fail_status(r, PROBLEM_UNAUTHORIZED, 401,
+                        "the account is %s: nothing can be done with it or its key any more",
+                        status);
 }

@@ -77,8 +77,12 @@ void *request_new(struct request *r, size_t size);
 // next stage.
 struct metric;
 void request_stage(struct request *r, const struct metric *metric);
-// request_object parses the id in the path; false (and answered with 404) when it is none.
-bool request_object(struct request *r, struct id *out);
+// request_fail_account answers 401 for an account that was deactivated or revoked (RFC 8555
+// section 7.3.6); `status` is which.
+void request_fail_account(struct request *r, const char *status);
+// request_object parses the id in the path; false when it is none: then it has been answered as an
+// object that is not there (`what`: "order"), which a client with a URL of long ago survives.
+bool request_object(struct request *r, struct id *out, const char *what);
 // request_text is a slice as NUL-terminated text in the arena, for messages; bytes that are no text
 // are the message's writer's to escape.
 const char *request_text(struct request *r, struct slice s);

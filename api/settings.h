@@ -68,7 +68,7 @@ struct settings {
         int64_t partitions_ms, ahead_h, keep_h, reaper_ms, intent_age_ms, give_up_ms;
     } jobs;
     struct config_list tenants; // struct tenant_settings
-    int64_t region, shards, nonce_ms, finalize_wait_ms;
+    int64_t region, shards, nonce_ms, finalize_wait_ms, bad_nonce_percent;
     int io, log_level, log_format;
 };
 

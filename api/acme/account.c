@@ -4,7 +4,7 @@
 
 enum { CONTACTS_MAX = 10, CONTACT_LEN_MAX = 320 };
 
-static const char *status_text(enum account_status s)
+const char *account_status_text(enum account_status s)
 {
     return s == ACCOUNT_VALID ? "valid" : s == ACCOUNT_DEACTIVATED ? "deactivated" : "revoked";
 }
@@ -15,7 +15,7 @@ static void account_respond(struct request *r, unsigned status, const struct acc
     json_out_begin(&o, edge_scratch(r->edge));
     json_object_begin(&o);
     json_key(&o, "status");
-    json_put_str(&o, status_text(row->status));
+    json_put_str(&o, account_status_text(row->status));
     json_key(&o, "contact");
     json_put_raw(&o, row->contact);
     if (row->terms_agreed) {
@@ -111,8 +111,7 @@ static void on_created(struct store_cmd *cmd, struct err err)
         return;
     }
     if (c->create.out.status != ACCOUNT_VALID) {
-        request_fail(r, PROBLEM_UNAUTHORIZED, "the account of this key is %s",
-                     status_text(c->create.out.status));
+        request_fail_account(r, account_status_text(c->create.out.status));
         return;
     }
     (void)edge_account_keep(r->edge, &c->create.out);
@@ -170,7 +169,7 @@ static void on_found(struct store_cmd *cmd, struct err err)
     } else if (!a->get.found) {
         request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST, "this key has no account here");
     } else if (a->get.out.status != ACCOUNT_VALID) {
-        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is %s", status_text(a->get.out.status));
+        request_fail_account(r, account_status_text(a->get.out.status));
     } else {
         if (r->route->auth == AUTH_JWK)
             location_set(r, &a->get.out.id); // never on answers about the account URL itself
@@ -212,7 +211,7 @@ void account_new(struct request *r)
 void account_post(struct request *r)
 {
     struct id id;
-    if (!request_object(r, &id)) return;
+    if (!request_object(r, &id, "account")) return;
     if (!id_eq(&id, &r->account))
         request_fail(r, PROBLEM_UNAUTHORIZED, "this is another account's URL");
     else if (json_size(r->payload) > 0)

@@ -34,18 +34,31 @@ struct running_validation {
 
 // ---- documents
 
-static const char *authz_status_text(const struct authz_row *z, int64_t now_us)
+// status_at is the state that a reader sees: one that nobody proved in time has failed, a proof
+// expires (RFC 8555 section 7.1.6).
+static enum authz_status status_at(const struct request *r, const struct authz_row *z)
+{
+    if (z->expires_at_us > edge_db_now_us(r->edge)) return z->status;
+    return z->status == AUTHZ_PENDING ? AUTHZ_INVALID
+           : z->status == AUTHZ_VALID ? AUTHZ_EXPIRED
+                                      : z->status;
+}
+
+static const char *authz_status_text(enum authz_status s)
 {
     static const char *const names[] = {"invalid",     "pending", "valid",  "invalid",
                                         "deactivated", "expired", "revoked"};
-    if (z->expires_at_us <= now_us && z->status == AUTHZ_PENDING) return "invalid";
-    if (z->expires_at_us <= now_us && z->status == AUTHZ_VALID) return "expired";
-    return z->status >= AUTHZ_PENDING && z->status <= AUTHZ_REVOKED ? names[z->status] : names[0];
+    return s >= AUTHZ_PENDING && s <= AUTHZ_REVOKED ? names[s] : names[0];
+}
+
+static bool is_pending(const struct request *r, const struct authz_row *z)
+{
+    return status_at(r, z) == AUTHZ_PENDING;
 }
 
 static bool is_running(struct request *r, const struct authz_row *z)
 {
-    return z->status == AUTHZ_PENDING && map_get(&r->edge->validations, z->id.b) != NULL;
+    return is_pending(r, z) && map_get(&r->edge->validations, z->id.b) != NULL;
 }
 
 // poll_soon says whether the client should ask again in a moment. Another front end may be checking
@@ -54,13 +67,16 @@ static bool is_running(struct request *r, const struct authz_row *z)
 static bool poll_soon(struct request *r, const struct authz_row *z)
 {
     int64_t age_ms = edge_db_now_us(r->edge) / 1000 - (int64_t)id_unix_ms(&z->id);
-    return is_running(r, z) || (z->status == AUTHZ_PENDING && age_ms > SETTLED_MS);
+    return is_running(r, z) || (is_pending(r, z) && age_ms > SETTLED_MS);
 }
 
+// challenge_status_text: a client that polls the challenge sees what one sees that polls the
+// authorization (clients.md 46).
 static const char *challenge_status_text(struct request *r, const struct authz_row *z)
 {
     if (z->status == AUTHZ_VALID && z->decided_by == CHALLENGE_HTTP_01) return "valid";
     if (z->status == AUTHZ_INVALID && z->decided_by == CHALLENGE_HTTP_01) return "invalid";
+    if (z->status == AUTHZ_PENDING && !is_pending(r, z)) return "invalid"; // too late
     return is_running(r, z) ? "processing" : "pending";
 }
 
@@ -103,7 +119,7 @@ static void authz_put(struct request *r, struct json_out *o, const struct authz_
     json_key(o, "identifier");
     request_put_identifier(r, o, &z->identifier);
     json_key(o, "status");
-    json_put_str(o, authz_status_text(z, edge_db_now_us(r->edge)));
+    json_put_str(o, authz_status_text(status_at(r, z)));
     request_time(time, z->expires_at_us / 1000000);
     json_key(o, "expires");
     json_put_str(o, time);
@@ -213,8 +229,10 @@ static void on_validated(struct validate_request *request, const struct validate
                       (shard_now_ns(e->shard) - v->started_ns) / 1000);
     v->decide.valid = result->problem == VALIDATE_OK;
     if (!v->decide.valid) {
+        char authz[ID_TEXT_LEN + 1];
+        id_text(authz, &v->authz);
         v->decide.error = error_text(v, result);
-        LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail,
+        LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail, LOG_STR("authz", authz),
             LOG_INT("tries", result->tries), LOG_INT("took_ms", result->took_us / 1000));
     }
     store_authz_decide(e->store, &v->decide);
@@ -273,9 +291,8 @@ struct authz_load {
 
 static void challenge_begin(struct request *r, const struct authz_row *z)
 {
-    bool open = z->status == AUTHZ_PENDING && z->expires_at_us > edge_db_now_us(r->edge);
     // A second POST changes nothing.
-    struct err e = open && !is_running(r, z) ? validation_begin(r, z) : OK;
+    struct err e = is_pending(r, z) && !is_running(r, z) ? validation_begin(r, z) : OK;
     if (failed(e))
         request_fail_err(r, e);
     else
@@ -302,7 +319,7 @@ static void authz_load(struct request *r, const char *what,
                        void (*next)(struct request *r, const struct authz_row *z))
 {
     struct id id;
-    if (!request_object(r, &id)) return;
+    if (!request_object(r, &id, what)) return;
     struct authz_load *l = REQUEST_NEW(r, struct authz_load);
     if (l == NULL) return;
     *l = (struct authz_load){

@@ -60,7 +60,7 @@ void certificate_read(struct request *r)
     size_t len;
     if (failed(base64url_decode_into(serial, sizeof serial, &len, r->segment)) ||
         len != SERIAL_LEN) {
-        request_fail_status(r, PROBLEM_MALFORMED, 404, "there is nothing at this URL");
+        request_fail_absent(r, "certificate");
         return;
     }
     if (json_present(r->payload)) {

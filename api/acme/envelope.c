@@ -3,6 +3,9 @@
 // and last the nonce is redeemed by the core that made it. A request that fails anywhere has no
 // effect (I11).
 #include "api/acme/handlers.h"
+
+#include <strings.h>
+
 #include "api/events.h"
 #include "cluster/err.h"
 #include "proto/err.h"
@@ -31,12 +34,22 @@ static bool payload_parse(struct request *r)
     return false;
 }
 
+// refused_for_tests: tests of clients ask for a share of good nonces to be refused (clients.md 60).
+static bool refused_for_tests(struct edge *e)
+{
+    uint16_t dice;
+    int64_t percent = e->front->settings->bad_nonce_percent;
+    if (percent == 0) return false;
+    shard_random(e->shard, &dice, sizeof dice);
+    return dice % 100 < percent;
+}
+
 static void on_redeemed(struct redemption *q, enum nonce_verdict verdict)
 {
     struct request *r = LIST_OWNER(q, struct request, redemption);
     if (r->edge->stopping)
         request_fail_err(r, ERR(SHUTTING_DOWN));
-    else if (verdict != NONCE_OK)
+    else if (verdict != NONCE_OK || refused_for_tests(r->edge))
         bad_nonce(r);
     else if (payload_parse(r))
         r->route->handle(r);
@@ -55,7 +68,7 @@ static void verify_one(struct request *r)
     struct err e = jws_verify(&r->jws, &r->key);
     request_stage(r, &METRIC_STAGE_VERIFY);
     if (!failed(e) && r->has_account && r->account_status != ACCOUNT_VALID)
-        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is not valid any more");
+        request_fail_account(r, account_status_text(r->account_status));
     else if (!failed(e))
         redeem(r);
     else if (err_is(e, ERR_BAD_JWS_ALG))
@@ -164,8 +177,9 @@ static enum problem form_problem(struct err e)
 static bool content_type_ok(const struct request *r)
 {
     const struct http_request *q = &r->x->request;
-    return slice_eq_str(http_header_find(q->headers, q->header_count, "content-type"),
-                        "application/jose+json");
+    struct slice type = http_header_find(q->headers, q->header_count, "content-type");
+    static const char jose[] = "application/jose+json"; // in any case: RFC 9110 section 8.3.1
+    return type.n == sizeof jose - 1 && strncasecmp((const char *)type.p, jose, type.n) == 0;
 }
 
 // url_ok compares octet by octet with the URL that we would show for this path: no other spelling

@@ -64,7 +64,7 @@ static void intent_refused(struct request *r, const struct store_intent_create *
         request_fail(r, PROBLEM_ORDER_NOT_READY, "the order has expired; make a new one");
         return;
     case INTENT_ACCOUNT_NOT_VALID:
-        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is not valid any more");
+        request_fail_account(r, "not valid any more");
         return;
     case INTENT_KEY_CHANGED:
         request_fail(r, PROBLEM_UNAUTHORIZED,
@@ -75,7 +75,7 @@ static void intent_refused(struct request *r, const struct store_intent_create *
                      "an authorization of the order is not valid any more");
         return;
     default:
-        request_fail_status(r, PROBLEM_UNAUTHORIZED, 404, "there is no such order");
+        request_fail_absent(r, "order");
         return;
     }
 }
@@ -296,7 +296,7 @@ void finalize_post(struct request *r)
     if (f == NULL) return;
     f->r = r;
     f->wait.fire = on_wait_over;
-    if (!request_object(r, &f->order) || !csr_take(f)) return;
+    if (!request_object(r, &f->order, "order") || !csr_take(f)) return;
     if (r->edge->issuance_count >= ISSUANCES_MAX) { // before the order is touched
         request_fail_err(r, ERR(POOL_FULL));
         return;

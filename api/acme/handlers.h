@@ -17,6 +17,9 @@ void authz_read(struct request *r);
 void challenge_post(struct request *r);
 void certificate_read(struct request *r);
 
+// account_status_text is the text of documents ("valid"). Never NULL.
+const char *account_status_text(enum account_status s);
+
 // envelope_check authenticates a POST (RFC 8555 sections 6.2 to 6.5), then runs the route's
 // handler.
 void envelope_check(struct request *r);

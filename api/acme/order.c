@@ -121,7 +121,7 @@ static void order_show(struct request *r, const struct order_row *row)
 void order_read(struct request *r)
 {
     struct id id;
-    if (!request_object(r, &id)) return;
+    if (!request_object(r, &id, "order")) return;
     if (json_present(r->payload))
         request_fail(r, PROBLEM_MALFORMED, "reading an order takes an empty payload (POST-as-GET)");
     else
@@ -146,7 +146,7 @@ static void on_created(struct store_cmd *cmd, struct err err)
         return;
     }
     if (n->create.outcome != ORDER_CREATED) {
-        request_fail(r, PROBLEM_UNAUTHORIZED, "the account is not valid any more");
+        request_fail_account(r, "not valid any more");
         return;
     }
     edge_count(r->edge, &METRIC_ORDERS);

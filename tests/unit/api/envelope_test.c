@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/acme.h"
 #include "tests/support/front.h"
@@ -34,6 +35,10 @@ static const struct row rows[] = {
      NULL, NULL, 201, ""},
     // content type
     {"JSON", NULL, NULL, NULL, NULL, "application/json", 415, "malformed"},
+    {"the right one in capitals", NULL, NULL, NULL, NULL, "Application/JOSE+JSON", 201, ""},
+    {"with a parameter", NULL, NULL, NULL, NULL, "application/jose+json; charset=utf-8", 415,
+     "malformed"},
+    {"empty", NULL, NULL, NULL, NULL, "", 415, "malformed"},
     {"a form", NULL, NULL, NULL, NULL, "application/x-www-form-urlencoded", 415, "malformed"},
     // the flattened form and nothing else (T02)
     {"unprotected header", NULL, NULL, "{\"protected\"", "{\"header\":{},\"protected\"", NULL, 400,
@@ -374,6 +379,109 @@ static void contacts_are_checked(void **state)
     acme_fini(&c);
 }
 
+// RFC 8555 section 7.3.6, and whatever else ends an account.
+static void an_account_that_has_ended_is_unauthorized(void **state)
+{
+    (void)state;
+    struct acme c;
+    acme_init(&c, rig.root_pem_path, rig.ports[0], 52);
+    acme_register(&c);
+    assert_int_equal(pg_psql(&rig.pg, "UPDATE accounts SET status = 2 WHERE created_at = "
+                                      "(SELECT max(created_at) FROM accounts)"),
+                     0);
+    struct acme_answer a = new_account(&c, "{}");
+    assert_answer("newAccount", &a, 401, "unauthorized");
+    assert_non_null(strstr(acme_text(&c, &a, "detail"), "deactivated"));
+    a = new_account(&c, "{\"onlyReturnExisting\":true}");
+    assert_answer("onlyReturnExisting", &a, 401, "unauthorized");
+    a = acme_call(&c, acme_path(&c, "new-order"), order_payload); // decided in the store at once
+    assert_answer("newOrder", &a, 401, "unauthorized");
+    a = acme_call(&c, c.kid, NULL);
+    assert_answer("account", &a, 401, "unauthorized");
+    // What a core has read before is forgotten in a few seconds: then the envelope knows.
+    for (unsigned i = 0; i < 80; i++) {
+        a = acme_call(&c, acme_path(&c, "new-order"), order_payload);
+        assert_answer("newOrder later", &a, 401, "unauthorized");
+        if (strstr(acme_text(&c, &a, "detail"), "deactivated") != NULL) break;
+        usleep(100000);
+    }
+    assert_non_null(strstr(acme_text(&c, &a, "detail"), "deactivated"));
+    acme_fini(&c);
+}
+
+// ---- objects
+
+// clients.md 41: a client with a URL of long ago, of another server even, makes a new order when it
+// hears "unauthorized" and gives up when it hears "malformed".
+static void what_is_not_there_is_not_malformed(void **state)
+{
+    (void)state;
+    static const char *const rests[] = {"acct/%s",  "order/%s",         "order/%s/finalize",
+                                        "authz/%s", "chall/%s/http-01", "cert/%s"};
+    static const char *const ids[] = {"1", "AaINMxB8AJJNKGoNNHKy1w", "AaINMxB8AJJNKGoNNHKy1w=",
+                                      "AaINMxB8AJJNKGoNNHKy1wAaINMxB8AJJNKGoNNHKy1w"};
+    const char *csr = acme_csr(&client, "a.internal.test", 60);
+    for (size_t i = 0; i < COUNT_OF(rests); i++)
+        for (size_t k = 0; k < COUNT_OF(ids); k++) {
+            char rest[128];
+            int n = snprintf(rest, sizeof rest, "%.*s%s%s", (int)(strchr(rests[i], '%') - rests[i]),
+                             rests[i], ids[k], strchr(rests[i], '%') + 2);
+            assert_true(n > 0);
+            bool finalize = strstr(rest, "finalize") != NULL;
+            struct acme_answer a = acme_call(&client, acme_path(&client, rest),
+                                             finalize ? csr : NULL);
+            if (a.status != 404 && a.status != 403) fail_msg("%s: %u", rest, a.status);
+            assert_answer(rest, &a, a.status, "unauthorized");
+        }
+}
+
+// clients.md 46 and 47: whoever polls the challenge, and whoever polls the authorization, sees that
+// it is too late, and is not told to ask again.
+static void an_authorization_ends_in_time(void **state)
+{
+    (void)state;
+    struct acme_answer order = acme_order(&client, "late.internal.test");
+    const char *authz = acme_text(&client, &order, "authorizations.0");
+    struct acme_answer a = acme_call(&client, authz, NULL);
+    const char *challenge = acme_text(&client, &a, "challenges.0.url");
+    assert_int_equal(pg_psql(&rig.pg,
+                             "UPDATE authorizations SET expires_at = 1 WHERE id = (SELECT id FROM "
+                             "authorizations ORDER BY id DESC LIMIT 1)"),
+                     0);
+    const struct {
+        const char *url, *payload;
+    } reads[] = {{authz, NULL}, {challenge, NULL}, {challenge, "{}"}, {authz, NULL}};
+    for (size_t i = 0; i < COUNT_OF(reads); i++) {
+        a = acme_call(&client, reads[i].url, reads[i].payload);
+        assert_answer(reads[i].url, &a, 200, "");
+        assert_string_equal(acme_text(&client, &a, "status"), "invalid");
+        assert_int_equal(acme_headers(&a, "Retry-After"), 0);
+    }
+    assert_string_equal(acme_text(&client, &a, "challenges.0.status"), "invalid");
+}
+
+// ---- for tests of clients
+
+// clients.md 60: after a reload so many of a hundred good nonces are refused, cleanly.
+static void nonces_are_refused_on_demand(void **state)
+{
+    (void)state;
+    unsigned refused = 0, tries = 0;
+    rig.extra = "bad_nonce_percent: 50\n";
+    front_config(&rig, 0, NULL);
+    program_reload(rig.programs[0]);
+    for (; tries < 400 && (refused < 20 || tries < 60); tries++) {
+        struct acme_answer a = acme_post(&client, acme_path(&client, "order/x"), ACME_KID, NULL);
+        bool bad = a.status == 400;
+        assert_answer("refused or not", &a, bad ? 400 : 404, bad ? "badNonce" : "unauthorized");
+        refused += bad;
+    }
+    assert_in_range(refused, 20, tries - 10);
+    rig.extra = NULL;
+    front_config(&rig, 0, NULL);
+    program_reload(rig.programs[0]);
+}
+
 // ---- hosts
 
 static void only_the_hosts_of_the_tenant_are_served(void **state)
@@ -414,7 +522,11 @@ int main(void)
         cmocka_unit_test(accounts_are_made_found_and_read),
         cmocka_unit_test(accounts_are_of_one_tenant),
         cmocka_unit_test(contacts_are_checked),
+        cmocka_unit_test(an_account_that_has_ended_is_unauthorized),
+        cmocka_unit_test(what_is_not_there_is_not_malformed),
+        cmocka_unit_test(an_authorization_ends_in_time),
         cmocka_unit_test(only_the_hosts_of_the_tenant_are_served),
+        cmocka_unit_test(nonces_are_refused_on_demand),
     };
     if (!front_rig_init(&rig, NULL)) return 77;
     int failures = cmocka_run_group_tests(tests, setup, teardown);
