@@ -275,3 +275,8 @@ struct err csr_verify(const struct csr *csr)
                ? OK
                : ERR(BAD_CSR_SIGNATURE);
 }
+
+bool csr_p256_take(struct signature_p256 *out, const struct csr *csr)
+{
+    return signature_p256_take(out, csr->algorithm, csr->spki, csr->info, csr->signature);
+}

@@ -133,6 +133,16 @@ bool public_key_size_allowed(struct public_key_kind kind)
     return kind.bits >= RSA_BITS_MIN && kind.bits <= RSA_BITS_MAX && kind.bits % 8 == 0;
 }
 
+bool public_key_p256_point(uint8_t out[P256_POINT_OCTETS], struct slice spki)
+{
+    static const struct slice prefix = SLICE_LIT(
+        "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03"
+        "\x01\x07\x03\x42\x00\x04");
+    if (spki.n != prefix.n + P256_POINT_OCTETS || !slice_starts(spki, prefix)) return false;
+    memcpy(out, spki.p + prefix.n, P256_POINT_OCTETS);
+    return true;
+}
+
 const char *public_key_kind_text(struct public_key_kind kind)
 {
     switch (kind.type) {

@@ -28,6 +28,11 @@ RESULT public_key_kind_of(struct public_key_kind *out, struct slice spki);
 // public_key_size_allowed says whether a key of this kind may be certified or own an account at
 // all: any known curve, RSA of RSA_BITS_MIN to RSA_BITS_MAX in whole octets. Policy narrows more.
 bool public_key_size_allowed(struct public_key_kind kind);
+// public_key_p256_point copies X || Y out of the one form that a P-256 key's SubjectPublicKeyInfo
+// has here (named curve, uncompressed). False when it is another key; whether the point is on the
+// curve is not asked.
+enum { P256_POINT_OCTETS = 64 };
+bool public_key_p256_point(uint8_t out[P256_POINT_OCTETS], struct slice spki);
 // public_key_kind_text is "P-256", "RSA 2048" ..., a constant text; never NULL.
 const char *public_key_kind_text(struct public_key_kind kind);
 // public_key_load makes the library's object of a SubjectPublicKeyInfo: release it with

@@ -3,6 +3,8 @@
 #include <openssl/digest.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <string.h>
 
 #include "proto/der/der.h"
 #include "proto/der/internal.h"
@@ -53,6 +55,37 @@ static bool verify_with(EVP_PKEY *key, const struct scheme *scheme, struct slice
               EVP_DigestVerify(&ctx, signature.p, signature.n, message.p, message.n) == 1;
     EVP_MD_CTX_cleanup(&ctx);
     return ok;
+}
+
+// take_scalar reads an INTEGER of 0 to 2^256 - 1 in its shortest form.
+static bool take_scalar(uint8_t out[32], CBS *in)
+{
+    CBS integer;
+    if (!CBS_get_asn1(in, &integer, CBS_ASN1_INTEGER) || !CBS_is_unsigned_asn1_integer(&integer))
+        return false;
+    const uint8_t *p = CBS_data(&integer);
+    size_t n = CBS_len(&integer);
+    if (p[0] == 0) p++, n--;
+    if (n > 32) return false;
+    memset(out, 0, 32 - n);
+    if (n > 0) memcpy(out + 32 - n, p, n);
+    return true;
+}
+
+bool signature_p256_take(struct signature_p256 *out, struct slice algorithm, struct slice spki,
+                         struct slice message, struct slice signature)
+{
+    static const struct slice ecdsa_sha256 = SLICE_LIT(
+        "\x30\x0a" OBJECT("\x08", "\x2a\x86\x48\xce\x3d\x04\x03\x02"));
+    struct signature_p256 take;
+    CBS in = cbs_of_slice(signature), pair;
+    if (!slice_eq(algorithm, ecdsa_sha256) || !public_key_p256_point(take.point, spki) ||
+        !CBS_get_asn1(&in, &pair, CBS_ASN1_SEQUENCE) || CBS_len(&in) != 0 ||
+        !take_scalar(take.r, &pair) || !take_scalar(take.s, &pair) || CBS_len(&pair) != 0)
+        return false;
+    SHA256(message.p, message.n, take.digest);
+    *out = take;
+    return true;
 }
 
 bool signature_verify(struct slice algorithm, struct slice spki, struct slice message,

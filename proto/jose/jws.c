@@ -6,7 +6,9 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/mem.h>
+#include <openssl/sha.h>
 
+#include "proto/der/signature.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
 
@@ -286,6 +288,17 @@ struct err jws_verify(const struct jws *jws, const struct jwk *key)
     EVP_PKEY_free(public);
     if (!ok) ERR_clear_error();
     return ok ? OK : ERR(BAD_JWS_SIGNATURE);
+}
+
+bool jws_p256_take(struct signature_p256 *out, const struct jws *jws, const struct jwk *key)
+{
+    if (jws->alg != JWS_ES256 || jws->signature.n != 64 ||
+        !public_key_p256_point(out->point, slice_of(key->spki, key->spki_len)))
+        return false;
+    memcpy(out->r, jws->signature.p, 32);
+    memcpy(out->s, jws->signature.p + 32, 32);
+    SHA256(jws->signing_input.p, jws->signing_input.n, out->digest);
+    return true;
 }
 
 struct err jws_verify_mac(const struct jws *jws, struct slice secret)

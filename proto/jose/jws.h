@@ -55,6 +55,10 @@ RESULT jws_parse(struct jws *out, const char **note, struct arena *a, struct sli
 // jws_verify checks the signature with `key`; alg must fit the key's kind (ERR_BAD_JWS_ALG).
 // ERR_BAD_JWS_SIGNATURE.
 RESULT jws_verify(const struct jws *jws, const struct jwk *key);
+// jws_p256_take takes the same check apart when it is ES256 with a P-256 key and a signature of 64
+// octets, so that it can be made together with others; false: jws_verify gives the answer.
+struct signature_p256;
+bool jws_p256_take(struct signature_p256 *out, const struct jws *jws, const struct jwk *key);
 // jws_verify_mac is for external account binding: HMAC under `secret`, compared in constant time.
 // ERR_BAD_JWS_SIGNATURE.
 RESULT jws_verify_mac(const struct jws *jws, struct slice secret);
