@@ -89,6 +89,7 @@ static void on_tick(struct timer *t)
     metric_set(m, core, &METRIC_REQUESTS_OPEN, (int64_t)e->request_count);
     metric_set(m, core, &METRIC_ISSUANCES_OPEN, (int64_t)e->issuance_count);
     metric_set(m, core, &METRIC_VALIDATIONS_OPEN, (int64_t)e->validations.count);
+    verifier_metrics(&e->verifier);
     if (core == 0 && e->identity != NULL) {
         metric_set(m, core, &METRIC_SERVER_ENDS, e->identity->ends_s[0]);
         metric_set(m, core, &METRIC_INTERNAL_ENDS, e->identity->ends_s[1]);
@@ -96,13 +97,16 @@ static void on_tick(struct timer *t)
     timer_set(e->shard, &e->tick, TICK_MS);
 }
 
+enum p256_kernel edge_p256(const struct settings *s)
+{
+    return s->p256 == 0 ? p256_kernel_detect() : P256_SCALAR;
+}
+
 struct err edge_init(struct edge *e, struct shard *shard, const struct front *front)
 {
     uint8_t seed[MAP_SEED_LEN];
     *e = (struct edge){.shard = shard, .front = front, .tick = {.fire = on_tick}};
     list_init(&e->account_lru);
-    list_init(&e->verify_queue);
-    list_init(&e->verify_hook.node);
     list_init(&e->issuances);
     list_init(&e->frozen);
     list_init(&e->tick.node);
@@ -115,6 +119,8 @@ struct err edge_init(struct edge *e, struct shard *shard, const struct front *fr
     TRY(map_init(&e->validations, sizeof(struct id), VALIDATIONS_MAX, seed));
     TRY(pool_init(&e->account_pool, "accounts", sizeof(struct cached_account),
                   ACCOUNT_CACHE_COUNT));
+    TRY(verifier_init(&e->verifier, shard, edge_p256(front->settings),
+                      (size_t)front->settings->key_tables, seed));
     shard_slot_set(shard, SHARD_SLOT_EDGE, e);
     timer_set(shard, &e->tick, TICK_MS);
     return OK;
@@ -123,7 +129,7 @@ struct err edge_init(struct edge *e, struct shard *shard, const struct front *fr
 void edge_fini(struct edge *e)
 {
     timer_cancel(&e->tick);
-    turn_hook_disarm(&e->verify_hook);
+    verifier_fini(&e->verifier);
     while (!list_empty(&e->account_lru))
         account_drop(e, LIST_OWNER(e->account_lru.next, struct cached_account, lru));
     map_fini(&e->accounts);

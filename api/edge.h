@@ -6,6 +6,7 @@
 #include "api/catalog.h"
 #include "api/settings.h"
 #include "api/validate/validate.h"
+#include "api/verifier.h"
 #include "cluster/core/server.h"
 #include "proto/base/map.h"
 #include "proto/base/pool.h"
@@ -89,8 +90,7 @@ struct edge {
     struct pool account_pool;
     struct list account_lru;  // oldest first
     struct map validations;   // struct running_validation by authorization id
-    struct list verify_queue; // requests whose signature is checked at the end of the turn
-    struct turn_hook verify_hook;
+    struct verifier verifier; // of every signature that this core checks
     struct list issuances;
     size_t issuance_count, request_count;
 
@@ -105,6 +105,8 @@ static inline struct edge *edge_of(struct shard *s) { return shard_slot_get(s, S
 // what a failed edge_init has begun.
 RESULT edge_init(struct edge *e, struct shard *shard, const struct front *front);
 void edge_fini(struct edge *e);
+// edge_p256 is the code that checks ECDSA P-256 signatures under these settings.
+enum p256_kernel edge_p256(const struct settings *s);
 // edge_front_set takes a reloaded configuration into use, edge_identity_set renewed certificates:
 // new connections use them.
 void edge_front_set(struct edge *e, const struct front *front);

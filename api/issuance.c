@@ -22,6 +22,9 @@ struct issuance {
     struct arena work;  // of one try
     struct intent intent;
     struct signer_sign sign;
+    struct slice certificate; // the signer's answer, in `work`
+    struct cert cert;         // of it
+    struct verify_job verify;
     struct store_certificate_commit commit;
     struct store_order_invalidate invalidate;
     struct timer again;
@@ -37,6 +40,7 @@ static void finish(struct issuance *i)
     void (*ended)(void *) = i->ended;
     void *ctx = i->ctx;
     timer_cancel(&i->again);
+    verify_job_cancel(&i->verify);
     list_remove(&i->node);
     e->issuance_count--;
     arena_fini(&i->arena);
@@ -111,23 +115,22 @@ static bool names_equal(const struct cert *c, const struct intent *in)
 }
 
 // certificate_wrong says why the certificate is not the one that the intent asks for, NULL when it
-// is.
+// is. Its signature is looked at afterwards.
 static const char *certificate_wrong(struct issuance *i, const struct signer_sign *s,
                                      const struct catalog_issuer *issuer)
 {
     const struct intent *in = &i->intent;
-    struct cert c;
+    struct cert *c = &i->cert;
     const char *note = "it cannot be read";
-    if (failed(cert_parse(&c, &note, &i->work, s->certificate))) return note;
-    if (!slice_eq(c.spki, in->spki)) return "it is for another key";
-    if (!names_equal(&c, in)) return "its names are not the order's";
-    if (c.not_before != in->not_before || c.not_after != in->not_after)
+    if (failed(cert_parse(c, &note, &i->work, i->certificate))) return note;
+    if (!slice_eq(c->spki, in->spki)) return "it is for another key";
+    if (!names_equal(c, in)) return "its names are not the order's";
+    if (c->not_before != in->not_before || c->not_after != in->not_after)
         return "its dates are not the intent's";
-    if (!slice_eq(c.serial, slice_of(s->serial, SERIAL_LEN)))
+    if (!slice_eq(c->serial, slice_of(s->serial, SERIAL_LEN)))
         return "its serial is not the one announced";
-    if (c.is_ca) return "it is a CA certificate";
-    if (!slice_eq(c.issuer, issuer->subject) || failed(cert_verify_signed_by(&c, issuer->spki)))
-        return "its signature does not verify under the issuer";
+    if (c->is_ca) return "it is a CA certificate";
+    if (!slice_eq(c->issuer, issuer->subject)) return "it is of another issuer";
     return NULL;
 }
 
@@ -168,7 +171,7 @@ static void on_committed(struct store_cmd *cmd, struct err err)
     finish(i); // lost: another node has ended the order; the store says how
 }
 
-static void commit_start(struct issuance *i, const struct signer_sign *s)
+static void commit_start(struct issuance *i)
 {
     const struct intent *in = &i->intent;
     i->commit = (struct store_certificate_commit){.cmd = {.done = on_committed, .arena = &i->work},
@@ -179,19 +182,48 @@ static void commit_start(struct issuance *i, const struct signer_sign *s)
                                                   .issuer = in->issuer,
                                                   .not_before = in->not_before,
                                                   .not_after = in->not_after};
-    memcpy(i->commit.serial, s->serial, SERIAL_LEN);
+    memcpy(i->commit.serial, i->sign.serial, SERIAL_LEN);
     SHA256(in->spki.p, in->spki.n, i->commit.spki_hash);
-    struct err e = arena_dup(&i->commit.der, &i->work, s->certificate);
-    if (failed(e)) {
-        later(i, e, "the certificate does not fit into memory");
-        return;
-    }
+    i->commit.der = i->certificate;
     crash_point("e4-before");
     store_certificate_commit(i->edge->store, &i->commit);
 }
 
 // ---- signing
 
+static void answer_wrong(struct issuance *i, const char *wrong)
+{
+    struct edge *e = i->edge;
+    LOG(shard_log(e->shard), &EVENT_SIGNER_ANSWER_WRONG, wrong,
+        LOG_INT("issuer", i->intent.issuer));
+    if (e->signer != NULL) signer_client_wrong(e->signer, &i->sign);
+    later(i, ERR(SIGNER_WRONG), wrong);
+}
+
+static bool verify_alone(struct verify_job *job)
+{
+    struct issuance *i = LIST_OWNER(job, struct issuance, verify);
+    const struct catalog_issuer *issuer = issuer_of(i);
+    return issuer != NULL && !failed(cert_verify_signed_by(&i->cert, issuer->spki));
+}
+
+static void on_verified(struct verify_job *job, bool ok)
+{
+    struct issuance *i = LIST_OWNER(job, struct issuance, verify);
+    struct edge *e = i->edge;
+    if (!ok) {
+        answer_wrong(i, "its signature does not verify under the issuer");
+        return;
+    }
+    crash_point("e3-after");
+    if (e->stopping)
+        later(i, ERR(SHUTTING_DOWN), "the front end ends");
+    else
+        commit_start(i);
+}
+
+// check_and_commit: the certificates of one answer of the signer, and of one turn, are verified
+// together.
 static void check_and_commit(struct issuance *i, struct signer_sign *s)
 {
     struct edge *e = i->edge;
@@ -201,16 +233,21 @@ static void check_and_commit(struct issuance *i, struct signer_sign *s)
         return;
     }
     crash_point("e3-before");
-    const char *wrong = certificate_wrong(i, s, issuer);
-    if (wrong != NULL) {
-        LOG(shard_log(e->shard), &EVENT_SIGNER_ANSWER_WRONG, wrong,
-            LOG_INT("issuer", i->intent.issuer));
-        signer_client_wrong(e->signer, s);
-        later(i, ERR(SIGNER_WRONG), wrong);
+    struct err err = arena_dup(&i->certificate, &i->work, s->certificate);
+    if (failed(err)) {
+        later(i, err, "the certificate does not fit into memory");
         return;
     }
-    crash_point("e3-after");
-    commit_start(i, s);
+    const char *wrong = certificate_wrong(i, s, issuer);
+    if (wrong != NULL) {
+        answer_wrong(i, wrong);
+        return;
+    }
+    const struct cert *c = &i->cert;
+    i->verify = (struct verify_job){.recurring = true, .done = on_verified};
+    if (!signature_p256_take(&i->verify.p256, c->algorithm, issuer->spki, c->tbs, c->signature))
+        i->verify.alone = verify_alone;
+    verifier_add(&e->verifier, &i->verify);
 }
 
 static void on_signed(struct signer_sign *s, struct err err, const char *text)

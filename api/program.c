@@ -412,11 +412,12 @@ static void started_say(struct program *p)
 {
     const struct settings *s = settings_of(p);
     size_t edge = NONCE_WINDOW / 8 + ACCOUNT_CACHE_COUNT * sizeof(struct cached_account);
+    if (edge_p256(s) != P256_SCALAR) edge += (size_t)s->key_tables * sizeof(struct p256_table);
     LOG(p->log, &EVENT_ACME_STARTED, NULL, LOG_STR("version", CERTMILL_VERSION),
         LOG_STR("tls", tls_library_version()), LOG_STR("io", shards_io_name(p->shards)),
         LOG_INT("cores", p->count), LOG_INT("connections_max", s->server.conns_max),
-        LOG_INT("issuances_max", ISSUANCES_MAX), LOG_INT("validations_max", VALIDATIONS_MAX),
-        LOG_INT("bytes_per_core", edge));
+        LOG_STR("p256", p256_kernel_name(edge_p256(s))), LOG_INT("issuances_max", ISSUANCES_MAX),
+        LOG_INT("validations_max", VALIDATIONS_MAX), LOG_INT("bytes_per_core", edge));
     log_flush(p->log);
 }
 

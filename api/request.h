@@ -30,7 +30,8 @@ struct request {
     const char *base;            // "https://host:port/acme/<tenant>"
     char id[REQUEST_ID_LEN + 1]; // for people and logs
     uint64_t started_ns, stage_ns;
-    struct list node; // in edge->verify_queue
+    struct verify_job verify;
+    struct err verify_err; // of the JWS that did not verify
     // after the envelope
     struct jws jws;
     struct redemption redemption;

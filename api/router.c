@@ -176,7 +176,6 @@ static void on_request(void *ctx, struct http_exchange *x, const struct server_p
     r->edge = e;
     r->base = "";
     r->started_ns = r->stage_ns = shard_now_ns(e->shard);
-    list_init(&r->node);
     dispatch(r);
 }
 

@@ -7,6 +7,7 @@
 #define IN(type, member) .offset = offsetof(type, member)
 
 static const char *const io_choices[] = {"auto", "uring", "epoll", NULL};
+static const char *const p256_choices[] = {"auto", "scalar", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
 
@@ -409,6 +410,17 @@ const struct setting settings_table[] = {
      .default_text = "auto",
      .choices = io_choices,
      .help = "auto: io_uring, or epoll where that is refused."},
+    {.key = "p256",
+     .type = SETTING_ENUM,
+     IN(struct settings, p256),
+     .default_text = "auto",
+     .choices = p256_choices,
+     .help = "How ECDSA P-256 signatures are checked. auto: many at once where the processor has "
+             "AVX-512 IFMA; scalar: one by one."},
+    NUM("key_tables", key_tables, "4096", 0, 1000000,
+        "Account keys per core that keep a table of 8 KiB, by which their signatures are checked "
+        "faster, when the processor has AVX-512 IFMA; 0: none. With more keys in use the one not "
+        "used for the longest time loses its table."),
     MS("nonce_lifetime", nonce_ms, "1h", 1000, 86400000, "How long a nonce can be used."),
     MS("finalize_wait", finalize_wait_ms, "3s", 0, 20000,
        "How long a finalize request waits for its certificate before it answers \"processing\"."),

@@ -63,9 +63,17 @@ static void redeem(struct request *r)
 
 // ---- signature: all of a turn together
 
-static void verify_one(struct request *r)
+static bool verify_alone(struct verify_job *job)
 {
-    struct err e = jws_verify(&r->jws, &r->key);
+    struct request *r = LIST_OWNER(job, struct request, verify);
+    r->verify_err = jws_verify(&r->jws, &r->key);
+    return !failed(r->verify_err);
+}
+
+static void on_verified(struct verify_job *job, bool ok)
+{
+    struct request *r = LIST_OWNER(job, struct request, verify);
+    struct err e = ok ? OK : r->verify_err;
     request_stage(r, &METRIC_STAGE_VERIFY);
     if (!failed(e) && r->has_account && r->account_status != ACCOUNT_VALID)
         request_fail_account(r, account_status_text(r->account_status));
@@ -81,22 +89,13 @@ static void verify_one(struct request *r)
                             r->jws.has_jwk ? "key in the request" : "account's key");
 }
 
-static void on_verify(struct turn_hook *hook)
+static void verify_start(struct request *r)
 {
-    struct edge *e = LIST_OWNER(hook, struct edge, verify_hook);
-    struct list batch;
-    list_init(&batch);
-    while (!list_empty(&e->verify_queue)) list_push_back(&batch, list_pop_front(&e->verify_queue));
-    while (!list_empty(&batch))
-        verify_one(LIST_OWNER(list_pop_front(&batch), struct request, node));
-}
-
-static void verify_queue(struct request *r)
-{
-    struct edge *e = r->edge;
-    e->verify_hook.run = on_verify;
-    list_push_back(&e->verify_queue, &r->node);
-    turn_hook_arm(e->shard, &e->verify_hook);
+    r->verify.done = on_verified;
+    r->verify.recurring = r->has_account;
+    r->verify_err = ERR(BAD_JWS_SIGNATURE);
+    if (!jws_p256_take(&r->verify.p256, &r->jws, &r->key)) r->verify.alone = verify_alone;
+    verifier_add(&r->edge->verifier, &r->verify);
 }
 
 // ---- account
@@ -118,7 +117,7 @@ static void account_use(struct request *r, const struct cached_account *c)
     r->has_account = true;
     r->account_status = c->status;
     r->key_version = c->key_version;
-    verify_queue(r);
+    verify_start(r);
 }
 
 struct account_read {
@@ -231,6 +230,6 @@ void envelope_check(struct request *r)
         account_find(r);
     else {
         r->key = r->jws.jwk;
-        verify_queue(r);
+        verify_start(r);
     }
 }

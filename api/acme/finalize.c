@@ -6,6 +6,7 @@
 #include "api/events.h"
 #include "api/issuance.h"
 #include "cluster/core/seam.h"
+#include "cluster/err.h"
 #include "proto/der/csr.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
@@ -16,6 +17,7 @@ enum { RETRY_AFTER_S = 2 };
 struct finalize {
     struct request *r;
     struct csr csr;
+    struct verify_job verify; // proof of possession
     struct id order;
     // e1: the order, and whether the CSR's key is an account's, are read together
     struct store_order_get get;
@@ -284,10 +286,30 @@ static bool csr_take(struct finalize *f)
         csr_refuse(r, e, note[0] != 0 ? note : err_text(e));
         return false;
     }
-    e = csr_verify(&f->csr);
-    if (failed(e))
-        csr_refuse(r, e, "the request's own signature does not verify: no proof of possession");
-    return !failed(e);
+    return true;
+}
+
+static bool verify_alone(struct verify_job *job)
+{
+    return !failed(csr_verify(&LIST_OWNER(job, struct finalize, verify)->csr));
+}
+
+static void on_verified(struct verify_job *job, bool ok)
+{
+    struct finalize *f = LIST_OWNER(job, struct finalize, verify);
+    struct request *r = f->r;
+    request_stage(r, &METRIC_STAGE_VERIFY);
+    if (r->edge->stopping)
+        request_fail_err(r, ERR(SHUTTING_DOWN));
+    else if (!ok)
+        request_fail(r, PROBLEM_BAD_CSR,
+                     "the request's own signature does not verify: no proof of possession");
+    else if (r->edge->issuance_count >= ISSUANCES_MAX) // before the order is touched
+        request_fail_err(r, ERR(POOL_FULL));
+    else {
+        crash_point("e1-after");
+        reads_start(f);
+    }
 }
 
 void finalize_post(struct request *r)
@@ -297,10 +319,7 @@ void finalize_post(struct request *r)
     f->r = r;
     f->wait.fire = on_wait_over;
     if (!request_object(r, &f->order, "order") || !csr_take(f)) return;
-    if (r->edge->issuance_count >= ISSUANCES_MAX) { // before the order is touched
-        request_fail_err(r, ERR(POOL_FULL));
-        return;
-    }
-    crash_point("e1-after");
-    reads_start(f);
+    f->verify.done = on_verified;
+    if (!csr_p256_take(&f->verify.p256, &f->csr)) f->verify.alone = verify_alone;
+    verifier_add(&r->edge->verifier, &f->verify);
 }
