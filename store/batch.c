@@ -311,9 +311,26 @@ bool store_ready(const struct store *s)
     return false;
 }
 
+// writer_telling is the one whose text says why the store is ready or not: one that is usable, else
+// one that has failed to connect rather than one that is still trying.
+static const struct conn *writer_telling(const struct store *s)
+{
+    const struct conn *best = s->writers[0];
+    for (unsigned i = 0; i < s->o.write_conns; i++) {
+        const struct conn *c = s->writers[i];
+        if (conn_state(c) >= CONN_IDLE) return c;
+        if (conn_state(best) != CONN_DOWN && conn_state(c) == CONN_DOWN) best = c;
+    }
+    return best;
+}
+
 const char *store_state_text(const struct store *s)
 {
-    return conn_text(conn_state(s->reader) < CONN_IDLE ? s->reader : s->writers[0]);
+    const struct conn *writer = writer_telling(s);
+    if (conn_state(s->reader) < CONN_IDLE) return conn_text(s->reader);
+    if (conn_state(writer) >= CONN_IDLE && !s->leaves_loaded)
+        return "the list of partitions has not been read yet";
+    return conn_text(writer);
 }
 
 uint64_t store_flush_count(const struct store *s) { return s->flush_count; }

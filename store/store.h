@@ -65,8 +65,8 @@ RESULT store_new(struct store **out, struct shard *shard, const struct store_opt
 void store_drain(struct store *s, void (*drained)(void *ctx), void *ctx);
 void store_free(struct store *s);
 bool store_ready(const struct store *s);
-// store_state_text is a sentence for /readyz and errors ("connected to ...", "connection refused by
-// /run/...: retry in 2 s").
+// store_state_text is a sentence for /readyz: "connected to ..." when ready, else what keeps it
+// from being so, as PostgreSQL or the system said it. Valid until the next turn.
 const char *store_state_text(const struct store *s);
 // store_flush_count is the number of committed flushes of this shard since start;
 // store_clock_offset_us the database clock minus ours, as of the last connect or heartbeat.
