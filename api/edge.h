@@ -39,7 +39,8 @@ enum {
     ACCOUNT_CACHE_MS = 5000,
     VALIDATIONS_MAX = 4096,
     ISSUANCES_MAX = 4096,
-    SCRATCH_MAX = 1 << 18
+    SCRATCH_MAX = 1 << 18,
+    REQUEST_ID_LEN = 16
 };
 
 // struct cached_account: an account as it was read at most ACCOUNT_CACHE_MS ago. What decides is
@@ -62,6 +63,13 @@ struct adopted_window {
     uint64_t until_ns;
 };
 
+// struct refusal holds what an answer needs that the server gives by itself: malformed, too large,
+// too late.
+struct refusal {
+    char id[REQUEST_ID_LEN + 1], nonce[NONCE_TEXT_LEN + 1], retry_after[4];
+    struct http_header headers[5];
+};
+
 struct node_rpc;
 struct jobs;
 
@@ -78,6 +86,7 @@ struct edge {
     struct server *private_server; // first shard only
     struct jobs *jobs;             // first shard only
     struct buf scratch;            // for the one document that is being written
+    struct refusal refusal;
 
     struct nonce_key nonce_key;
     struct nonce_window nonces;

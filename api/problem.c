@@ -1,5 +1,7 @@
 #include "api/problem.h"
 
+#include <stdio.h>
+
 #include "proto/text/json.h"
 
 static const struct {
@@ -39,28 +41,30 @@ struct err problem_write(struct buf *out, enum problem p, unsigned status, const
     return json_out_end(&o);
 }
 
-#define DOCUMENT(type, detail, status)                                       \
-    "{\"type\":\"urn:ietf:params:acme:error:" type "\",\"detail\":\"" detail \
-    "\",\"status\":" #status "}"
+// What the server refuses before there is a request of ACME's. The first row stands for any other.
+static const struct {
+    unsigned status;
+    enum problem p;
+    const char *detail;
+} refusals[] = {
+    {400, PROBLEM_MALFORMED, "the HTTP request is malformed"},
+    {405, PROBLEM_MALFORMED, "this server is not a proxy"},
+    {408, PROBLEM_MALFORMED, "the request did not arrive in time"},
+    {413, PROBLEM_MALFORMED, "the request body is larger than this server takes"},
+    {417, PROBLEM_MALFORMED, "the expectation cannot be met"},
+    {431, PROBLEM_MALFORMED, "the request's head is larger than this server takes"},
+    {501, PROBLEM_MALFORMED, "this transfer coding or upgrade is not supported"},
+    {503, PROBLEM_SERVER_INTERNAL, "the server cannot answer just now; try again"},
+    {505, PROBLEM_MALFORMED, "this HTTP version is not supported"},
+};
 
-const char *problem_static(unsigned status)
+struct err problem_write_refusal(struct buf *out, unsigned status, const char *request)
 {
-    switch (status) {
-    case 408:
-        return DOCUMENT("malformed", "the request did not arrive in time", 408);
-    case 413:
-        return DOCUMENT("malformed", "the request body is larger than this server takes", 413);
-    case 417:
-        return DOCUMENT("malformed", "the expectation cannot be met", 417);
-    case 431:
-        return DOCUMENT("malformed", "the request's head is larger than this server takes", 431);
-    case 501:
-        return DOCUMENT("malformed", "this transfer coding or upgrade is not supported", 501);
-    case 503:
-        return DOCUMENT("serverInternal", "the server cannot answer just now; try again", 503);
-    case 505:
-        return DOCUMENT("malformed", "this HTTP version is not supported", 505);
-    default:
-        return DOCUMENT("malformed", "the HTTP request is malformed", 400);
-    }
+    size_t row = 0;
+    char id[64];
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        if (refusals[i].status == status) row = i;
+    snprintf(id, sizeof id, PROBLEM_REQUEST_URN "%s", request);
+    return problem_write(out, refusals[row].p, status, refusals[row].detail,
+                         &(struct problem_extra){.request_id = id});
 }

@@ -45,6 +45,9 @@ struct problem_extra {
 // problem_write appends the document: type, detail, status and the extras. ERR_NO_SPACE.
 RESULT problem_write(struct buf *out, enum problem p, unsigned status, const char *detail,
                      const struct problem_extra *extra);
-// problem_static is a constant document for answers that the server makes without a request (400,
-// 408, 413, 431, 501, 503, 505); never NULL.
-const char *problem_static(unsigned status);
+// problem_write_refusal appends the document of an answer that the server makes without a request
+// of ACME's (400, 405, 408, 413, 417, 431, 501, 503, 505; any other like 400). ERR_NO_SPACE.
+RESULT problem_write_refusal(struct buf *out, unsigned status, const char *request);
+
+// The URN before a request's id in "instance".
+#define PROBLEM_REQUEST_URN "urn:certmill:request:"

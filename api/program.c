@@ -225,8 +225,7 @@ static struct err acme_start(struct program *p, struct edge *e)
                                .write_ms = (unsigned)s->server.write_ms,
                                .request_ms = (unsigned)s->server.request_ms,
                                .proxy_peers = s->server.proxy_peers.items,
-                               .proxy_peer_count = s->server.proxy_peers.count,
-                               .problem_body = problem_static};
+                               .proxy_peer_count = s->server.proxy_peers.count};
     return server_new(&e->server, p->note, sizeof p->note, e->shard, &o, router_handler(), e);
 }
 

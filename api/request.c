@@ -128,12 +128,9 @@ static void fail(struct request *r, enum problem p, unsigned status, const char 
 {
     struct buf *b = edge_scratch(r->edge);
     struct problem_extra extra = {
-        .request_id = arena_printf(request_arena(r), "urn:certmill:request:%s", r->id),
+        .request_id = arena_printf(request_arena(r), PROBLEM_REQUEST_URN "%s", r->id),
         .algorithms = p == PROBLEM_BAD_SIGNATURE_ALGORITHM ? jws_alg_list() : NULL};
-    if (failed(problem_write(b, p, status, detail, &extra))) {
-        buf_clear(b);
-        (void)!failed(buf_add_str(b, problem_static(status)));
-    }
+    if (failed(problem_write(b, p, status, detail, &extra))) buf_clear(b); // the status must do
     edge_count(r->edge, &METRIC_PROBLEMS);
     LOG(shard_log(r->edge->shard),
         status >= 500 && status != 503 ? &EVENT_REQUEST_FAILED : &EVENT_REQUEST_REFUSED, detail,

@@ -9,7 +9,6 @@
 
 enum route_methods { ROUTE_GET = 1, ROUTE_POST = 2 };
 enum route_auth { AUTH_NONE, AUTH_JWK, AUTH_KID };
-enum { REQUEST_ID_LEN = 16 };
 
 struct request;
 

@@ -10,7 +10,7 @@ static const struct route routes[] = {
 #include "api/routes.def"
 #undef X
 };
-enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
+enum { ROUTE_COUNT = sizeof routes / sizeof routes[0], REFUSAL_RETRY_S = 1 };
 
 // ---- counters
 
@@ -153,24 +153,53 @@ static void dispatch(struct request *r)
         envelope_check(r);
 }
 
+static void id_draw(struct edge *e, char out[REQUEST_ID_LEN + 1])
+{
+    uint8_t random[REQUEST_ID_LEN / 2];
+    shard_random(e->shard, random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) snprintf(out + 2 * i, 3, "%02x", random[i]);
+}
+
+// on_refusal dresses an answer that the server gives by itself as one of ours: it may be a POST
+// that is answered, so it carries a nonce, too (clients.md 11 and 17).
+static void on_refusal(void *ctx, struct http_response *out)
+{
+    struct edge *e = ctx;
+    struct refusal *f = &e->refusal;
+    struct buf *b = edge_scratch(e);
+    id_draw(e, f->id);
+    edge_nonce(e, f->nonce);
+    snprintf(f->retry_after, sizeof f->retry_after, "%d", REFUSAL_RETRY_S);
+    if (failed(problem_write_refusal(b, out->status, f->id))) buf_clear(b);
+    const struct http_header headers[] = {
+        {SLICE_LIT("Content-Type"), SLICE_LIT("application/problem+json")},
+        {SLICE_LIT("Replay-Nonce"), slice_str(f->nonce)},
+        {SLICE_LIT("Cache-Control"), SLICE_LIT("no-store")},
+        {SLICE_LIT("X-Request-Id"), slice_str(f->id)},
+        {SLICE_LIT("Retry-After"), slice_str(f->retry_after)}};
+    _Static_assert(sizeof headers == sizeof f->headers, "the same number");
+    memcpy(f->headers, headers, sizeof headers);
+    out->headers = f->headers;
+    out->header_count = out->status == 503 ? 5 : 4;
+    out->body = buf_slice(b);
+    edge_count(e, &METRIC_PROBLEMS);
+    edge_count(e, router_metric(NULL, out->status));
+    LOG(shard_log(e->shard), &EVENT_REQUEST_REFUSED, NULL, LOG_STR("request", f->id),
+        LOG_INT("status", out->status));
+}
+
 static void on_request(void *ctx, struct http_exchange *x, const struct server_peer *peer)
 {
     struct edge *e = ctx;
     (void)peer;
     struct request *r = ARENA_NEW(x->arena, struct request);
     if (r == NULL) {
-        static const struct http_header headers[] = {
-            {SLICE_LIT("Content-Type"), SLICE_LIT("application/problem+json")},
-            {SLICE_LIT("Retry-After"), SLICE_LIT("2")}};
-        server_respond(x, &(struct http_response){.status = 503,
-                                                  .headers = headers,
-                                                  .header_count = 2,
-                                                  .body = slice_str(problem_static(503))});
+        struct http_response answer = {.status = 503};
+        on_refusal(e, &answer);
+        server_respond(x, &answer);
         return;
     }
-    uint8_t random[REQUEST_ID_LEN / 2];
-    shard_random(e->shard, random, sizeof random);
-    for (size_t i = 0; i < sizeof random; i++) snprintf(r->id + 2 * i, 3, "%02x", random[i]);
+    id_draw(e, r->id);
     e->request_count++;
     r->x = x;
     r->edge = e;
@@ -197,6 +226,6 @@ static void on_drained(void *ctx)
 const struct server_handler *router_handler(void)
 {
     static const struct server_handler handler = {
-        .request = on_request, .gone = on_gone, .drained = on_drained};
+        .request = on_request, .gone = on_gone, .drained = on_drained, .refusal = on_refusal};
     return &handler;
 }

@@ -87,18 +87,20 @@ static void wait_for(struct server_conn *c, int what, unsigned ms)
     timer_set(c->server->shard, &c->timer, ms);
 }
 
+static void on_refusal(void *ctx, struct http_response *r)
+{
+    const struct server *s = ((struct server_conn *)ctx)->server;
+    if (s->handler.refusal != NULL) s->handler.refusal(s->ctx, r);
+}
+
 static void late_requests(struct server_conn *c)
 {
     uint64_t now = shard_now_ns(c->server->shard);
-    static const struct http_header headers[] = {
-        {SLICE_LIT("Content-Type"), SLICE_LIT("application/problem+json")},
-        {SLICE_LIT("Retry-After"), SLICE_LIT("1")}};
     for (int i = 0; i < LATE_MAX && !list_empty(&c->requests); i++) {
         struct open_request *q = LIST_OWNER(c->requests.next, struct open_request, node);
         if (q->deadline_ns > now) return;
-        const char *body = c->server->o.problem_body == NULL ? "" : c->server->o.problem_body(503);
-        struct http_response r = {
-            .status = 503, .headers = headers, .header_count = 2, .body = slice_str(body)};
+        struct http_response r = {.status = 503};
+        on_refusal(c, &r);
         count(c->server, &METRIC_DEADLINE_REQUEST);
         if (failed(http_respond_late(q->x, &r))) return;
     }
@@ -190,7 +192,8 @@ static void on_gone(void *ctx, struct http_exchange *x)
     c->server->handler.gone(c->server->ctx, x);
 }
 
-static const struct http_server_callbacks callbacks = {.request = on_request, .gone = on_gone};
+static const struct http_server_callbacks callbacks = {
+    .request = on_request, .gone = on_gone, .refusal = on_refusal};
 
 void server_respond(struct http_exchange *x, const struct http_response *response)
 {
@@ -224,7 +227,6 @@ static struct http_session *on_established(struct conn *conn, enum tls_alpn alpn
     c->peer.connection = conn->tls;
     c->peer.tls = conn->tls != NULL;
     struct http_session *session = http_server_new(version, &s->o.http, &callbacks, c);
-    if (session != NULL) http_session_problem_set(session, s->o.problem_body);
     if (session != NULL && s->draining) http_session_drain(session);
     return session;
 }

@@ -26,8 +26,6 @@ struct server_options {
     const struct address_range
         *proxy_peers; // PROXY protocol v2 is required from these and refused from others; borrowed
     size_t proxy_peer_count;
-    const char *(*problem_body)(
-        unsigned status); // body for answers that the server makes itself; may be NULL
 };
 
 // struct server_peer: who sent a request. Lives as long as the exchange has a session.
@@ -46,6 +44,10 @@ struct server_handler {
     void (*gone)(void *ctx, struct http_exchange *x);
     // closed: the drain is over and the last connection closed; optional.
     void (*drained)(void *ctx);
+    // refusal: the server answers with r->status by itself (malformed or oversized requests, late
+    // handlers); the handler may set headers and body, which have to stay until it is called again.
+    // Optional.
+    void (*refusal)(void *ctx, struct http_response *r);
 };
 
 struct server;

@@ -36,11 +36,6 @@ struct http_session *http_client_new(enum http_version version, const struct htt
     return s;
 }
 
-void http_session_problem_set(struct http_session *s, const char *(*problem_body)(unsigned))
-{
-    s->problem_body = problem_body;
-}
-
 void *http_session_ctx(const struct http_session *s) { return s->ctx; }
 
 void http_session_free(struct http_session *s)
@@ -89,6 +84,11 @@ bool http_session_mid_message(const struct http_session *s) { return s->ops->mid
 
 // ---- streams
 
+static size_t stream_arena_max(const struct http_limits *l)
+{
+    return STREAM_ARENA_MAX + ARENA_PER_BODY * l->body_size_max;
+}
+
 struct stream *stream_new(struct http_session *s, int32_t id)
 {
     struct list *spare = list_pop_front(&s->spare);
@@ -98,7 +98,7 @@ struct stream *stream_new(struct http_session *s, int32_t id)
     if (spare != NULL)
         s->spare_count--;
     else
-        arena_init(&st->arena, STREAM_ARENA_MAX);
+        arena_init(&st->arena, stream_arena_max(s->limits));
     struct arena arena = st->arena;
     *st = (struct stream){.arena = arena, .session = s, .id = id};
     buf_init(&st->body, s->limits->body_size_max);
@@ -234,13 +234,9 @@ void stream_answer(struct stream *st, const struct http_header *trailers, size_t
 
 struct http_response session_refusal(const struct http_session *s, unsigned status)
 {
-    static const struct http_header problem[] = {
-        {SLICE_LIT("Content-Type"), SLICE_LIT("application/problem+json")},
-    };
-    const char *body = s->problem_body == NULL ? NULL : s->problem_body(status);
-    if (body == NULL) return (struct http_response){.status = status};
-    return (struct http_response){
-        .status = status, .headers = problem, .header_count = 1, .body = slice_str(body)};
+    struct http_response r = {.status = status};
+    if (s->server_callbacks->refusal != NULL) s->server_callbacks->refusal(s->ctx, &r);
+    return r;
 }
 
 // ---- exchanges

@@ -60,8 +60,8 @@ struct http_exchange {
     struct http_session
         *session; // NULL once the peer is gone: then the exchange may only be released
     struct http_request request;
-    struct arena *arena; // of this exchange, for whatever its handler makes; lives until the
-                         // exchange ends (server only)
+    struct arena *arena; // of this exchange, for whatever its handler makes: 256 KiB and six times
+                         // body_size_max; lives until the exchange ends (server only)
     void *user;          // for the handler
     bool head_only;      // the answer to HEAD carries no body
     uint32_t stream_id;  // HTTP/2
@@ -77,6 +77,10 @@ struct http_server_callbacks {
     // now. The handler stops caring and calls http_exchange_release(x) when nothing of its own
     // points at x any more (now or later).
     void (*gone)(void *ctx, struct http_exchange *x);
+    // refusal: the session itself answers with r->status (400, 405, 413, 417, 431, 501, 503, 505);
+    // the callback may set headers and body, which have to stay until it is called again. NULL, or
+    // nothing set: an answer without a body.
+    void (*refusal)(void *ctx, struct http_response *r);
 };
 
 struct http_client_callbacks {
@@ -91,19 +95,15 @@ struct http_client_callbacks {
 // without memory. A malformed HTTP/1.1 request, and in both versions a head or body over its limit,
 // is answered by the session itself.
 //
-// Callbacks run inside http_session_feed, http_session_eof, http_session_pull (HTTP/1.1: a request
-// that was waiting behind the one just answered) and http_session_free, never inside http_respond
-// or http_request_send. Inside a callback http_respond, http_exchange_release, http_request_send
-// and http_request_cancel are fine.
+// Callbacks (but refusal, which does nothing but fill in) run inside http_session_feed,
+// http_session_eof, http_session_pull (HTTP/1.1: a request that was waiting behind the one just
+// answered) and http_session_free, never inside http_respond or http_request_send. Inside a
+// callback http_respond, http_exchange_release, http_request_send and http_request_cancel are fine.
 struct http_session *http_server_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_server_callbacks *callbacks, void *ctx);
 // http_client_new makes a client session; the same borrowing.
 struct http_session *http_client_new(enum http_version version, const struct http_limits *limits,
                                      const struct http_client_callbacks *callbacks, void *ctx);
-// http_session_problem_set gives the body of the answers that the session makes itself (400, 413,
-// 431, 501): an application/problem+json text per status, borrowed while the session lives; NULL:
-// no body.
-void http_session_problem_set(struct http_session *s, const char *(*problem_body)(unsigned status));
 // http_session_ctx is the ctx given to new.
 void *http_session_ctx(const struct http_session *s);
 // http_session_free ends the session: every open exchange gets its gone or failed callback first.

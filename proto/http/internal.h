@@ -4,8 +4,11 @@
 #include "proto/err.h"
 #include "proto/http/http.h"
 
+// An arena holds what a handler makes of a body: a JSON text within a JSON text, each read (twice
+// its size, and four times while it is read, proto/text/json.h), decoded and kept.
 enum {
-    STREAM_ARENA_MAX = 256 * 1024,
+    STREAM_ARENA_MAX = 256 * 1024, // and for each byte that a body may have:
+    ARENA_PER_BODY = 6,
     OUT_SMALL_MAX = 128 * 1024, // bytes of a body that goes into the arena
     HEADERS_FIRST = 16
 };
@@ -63,7 +66,6 @@ struct http_session {
     const struct http_server_callbacks *server_callbacks;
     const struct http_client_callbacks *client_callbacks;
     void *ctx;
-    const char *(*problem_body)(unsigned status);
     struct list streams;
     size_t open_count; // exchanges that are the handler's or wait for an answer
     struct list spare; // a few streams kept for reuse
@@ -93,7 +95,7 @@ void stream_deliver(struct stream *st);
 void stream_abandon(struct stream *st, struct err why, bool unprocessed);
 // stream_answer hands a complete response to the caller (client).
 void stream_answer(struct stream *st, const struct http_header *trailers, size_t trailer_count);
-// session_refusal is the answer that the session itself gives with `status`; headers are static.
+// session_refusal is the answer that the session itself gives with `status`, to be written at once.
 struct http_response session_refusal(const struct http_session *s, unsigned status);
 
 // h1_new and h2_new make a session of one version, without its callbacks; NULL without memory.

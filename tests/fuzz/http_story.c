@@ -245,10 +245,15 @@ static void finish(struct http_story *s)
     CHECK(s->open_count == 0 && s->waiting == 0);
 }
 
-static const struct http_server_callbacks server_callbacks = {on_request, on_gone};
 static const struct http_client_callbacks client_callbacks = {on_response, on_failed};
 
-static const char *problem(unsigned status) { return status == 413 ? "{\"status\":413}" : NULL; }
+static void on_refusal(void *ctx, struct http_response *r)
+{
+    (void)ctx;
+    if (r->status == 413) r->body = SLICE_LIT("{\"status\":413}");
+}
+
+static const struct http_server_callbacks server_callbacks = {on_request, on_gone, on_refusal};
 
 static void reset(struct buf *b)
 {
@@ -272,7 +277,6 @@ void http_story_run(struct http_story *s, enum http_version version, bool server
     s->session = server ? http_server_new(version, &limits, &server_callbacks, s)
                         : http_client_new(version, &limits, &client_callbacks, s);
     CHECK(s->session != NULL);
-    http_session_problem_set(s->session, problem);
     if (!server) ask(s);
     pull(s);
     feed(s, in);

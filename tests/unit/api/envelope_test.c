@@ -460,6 +460,70 @@ static void an_authorization_ends_in_time(void **state)
     assert_string_equal(acme_text(&client, &a, "challenges.0.status"), "invalid");
 }
 
+// ---- what the server refuses by itself
+
+// clients.md 11, 12 and 17: these are answers to POSTs like any other. The connection ends, so each
+// is a new one.
+static void refusals_of_the_server_are_problems_with_a_nonce(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *host, *type;
+        unsigned body, status;
+    } refused[] = {{"POST", NULL, "application/jose+json", 70000, 413},
+                   {"POST", NULL, "application/jose+json\r\nExpect: wonders", 2, 417},
+                   {"POST", NULL, "application/jose+json\r\nTransfer-Encoding: chunked", 2, 400},
+                   {"POST", NULL, "application/jose+json\r\nTransfer-Encoding: gzip", 0, 400},
+                   {"POST", "", "application/jose+json", 2, 400},
+                   {"POST", "a\r\nHost: b", "application/jose+json", 2, 400},
+                   {"P(ST", NULL, "application/jose+json", 2, 400}};
+    static char filler[70000];
+    memset(filler, 'x', sizeof filler);
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        struct acme_answer a = acme_send(&client, refused[i].method,
+                                         acme_path(&client, "new-order"), refused[i].host,
+                                         refused[i].type, slice_of(filler, refused[i].body));
+        assert_answer(refused[i].type, &a, refused[i].status, "malformed");
+        assert_int_equal(acme_headers(&a, "X-Request-Id"), 1);
+        // The nonce is one of ours.
+        a = acme_post(&client, acme_path(&client, "order/x"), ACME_KID, NULL);
+        assert_answer("afterwards", &a, 404, "unauthorized");
+    }
+}
+
+// ---- sizes
+
+// Whatever fits into the bound of bodies is judged by what it says: a client is not told to come
+// again with it (503), and no memory is left short.
+static void every_body_below_the_bound_is_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *unit, *after;
+    } kinds[] = {{"\"", "yy", "\""}, {"[\"", "yy", "\"]"}, {"[", "1,", "1]"}};
+    for (size_t size = 4096; size <= 49152; size += 4096)
+        for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+            struct buf b;
+            buf_init(&b, 1 << 20);
+            assert_ok(buf_printf(&b,
+                                 "{\"identifiers\":[{\"type\":\"dns\",\"value\":"
+                                 "\"a.internal.test\"}],\"x\":%s",
+                                 kinds[k].before));
+            while (buf_len(&b) < size) assert_ok(buf_add_str(&b, kinds[k].unit));
+            assert_ok(buf_printf(&b, "%s}", kinds[k].after));
+            const char *payload =
+                (const char *)make_text(&client.arena, "%.*s", SLICE_ARG(buf_slice(&b))).p;
+            buf_fini(&b);
+            struct acme_answer a = acme_post(&client, acme_path(&client, "new-order"), ACME_KID,
+                                             payload);
+            bool many = k == 2 && size > 8192; // values, not bytes
+            if (a.status == 413)
+                assert_true(size > 47000);
+            else
+                assert_answer(kinds[k].before, &a, many ? 400 : 201, many ? "malformed" : "");
+        }
+}
+
 // ---- for tests of clients
 
 // clients.md 60: after a reload so many of a hundred good nonces are refused, cleanly.
@@ -526,6 +590,8 @@ int main(void)
         cmocka_unit_test(what_is_not_there_is_not_malformed),
         cmocka_unit_test(an_authorization_ends_in_time),
         cmocka_unit_test(only_the_hosts_of_the_tenant_are_served),
+        cmocka_unit_test(refusals_of_the_server_are_problems_with_a_nonce),
+        cmocka_unit_test(every_body_below_the_bound_is_judged),
         cmocka_unit_test(nonces_are_refused_on_demand),
     };
     if (!front_rig_init(&rig, NULL)) return 77;

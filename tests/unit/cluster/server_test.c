@@ -35,7 +35,7 @@ struct rig {
     bool ready, closed;
     struct err closed_err;
     struct dial_call calls[32];
-    unsigned answers, ok, failures;
+    unsigned answers, ok, failures, refusals;
 };
 
 static void on_request(void *ctx, struct http_exchange *x, const struct server_peer *peer)
@@ -55,6 +55,13 @@ static void on_gone(void *ctx, struct http_exchange *x)
 }
 
 static void on_drained(void *ctx) { ((struct rig *)ctx)->drained = true; }
+
+static void on_refusal(void *ctx, struct http_response *r)
+{
+    struct rig *g = ctx;
+    r->body = SLICE_LIT("late");
+    g->refusals += r->status == 503;
+}
 
 static void on_ready(void *ctx, struct dial_conn *c)
 {
@@ -78,7 +85,7 @@ static const struct http_limits limits = {.head_size_max = 16384,
                                           .streams_max = 64,
                                           .abuse_max = 100,
                                           .out_size_max = 1 << 20};
-static const struct server_handler handler = {on_request, on_gone, on_drained};
+static const struct server_handler handler = {on_request, on_gone, on_drained, on_refusal};
 static const struct dial_callbacks callbacks = {on_ready, on_closed};
 static struct rig *current;
 static const struct address_range *proxied; // for the next rig; NULL: no proxies
@@ -224,6 +231,7 @@ static void a_slow_handler_is_answered_for(void **state)
         turns(&g, has_answer);
         assert_int_equal(g.ok, 0);
         assert_int_equal(g.failures, 0); // 503
+        assert_true(g.refusals > 0);
         assert_non_null(g.held);
         server_respond(g.held, &(struct http_response){.status = 200});
         rig_stop(&g);

@@ -56,15 +56,21 @@ static void on_failed(void *ctx, struct http_exchange *x, struct err why, bool u
     p->unprocessed = unprocessed;
 }
 
-static const struct http_server_callbacks server_callbacks = {on_request, on_gone};
 static const struct http_client_callbacks client_callbacks = {on_response, on_failed};
 
-static const char *problem(unsigned status)
+static void on_refusal(void *ctx, struct http_response *r)
 {
-    return status == 413   ? "{\"status\":413}"
-           : status == 431 ? "{\"status\":431}"
-                           : "{\"status\":400}";
+    static const struct http_header headers[] = {
+        {SLICE_LIT("Content-Type"), SLICE_LIT("application/problem+json")}};
+    (void)ctx;
+    r->headers = headers;
+    r->header_count = 1;
+    r->body = r->status == 413   ? SLICE_LIT("{\"status\":413}")
+              : r->status == 431 ? SLICE_LIT("{\"status\":431}")
+                                 : SLICE_LIT("{\"status\":400}");
 }
+
+static const struct http_server_callbacks server_callbacks = {on_request, on_gone, on_refusal};
 
 void http_pair_init(struct http_pair *p, enum http_version version, bool with_client)
 {
@@ -75,7 +81,6 @@ void http_pair_init(struct http_pair *p, enum http_version version, bool with_cl
                                        .abuse_max = 50,
                                        .out_size_max = 1 << 20}};
     p->server = http_server_new(version, &p->limits, &server_callbacks, p);
-    http_session_problem_set(p->server, problem);
     if (with_client) p->client = http_client_new(version, &p->limits, &client_callbacks, p);
     buf_init(&p->seen, 1 << 20);
     buf_init(&p->answers, 1 << 20);
