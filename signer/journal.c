@@ -382,13 +382,15 @@ static struct err record_add(struct journal *j, struct buf *record, const struct
 struct err journal_add(struct journal *j, const struct journal_record *r)
 {
     struct buf record;
+    if (j->broken) return ERR(JOURNAL);
     buf_init(&record, RECORD_HEAD_LEN + RECORD_MAX);
     struct err e = record_add(j, &record, r);
     buf_fini(&record);
+    j->broken = failed(e);
     return e;
 }
 
-struct err journal_sync(struct journal *j)
+static struct err pending_write(struct journal *j)
 {
     struct slice s = buf_slice(&j->pending);
     if (s.n == 0) return OK;
@@ -398,11 +400,18 @@ struct err journal_sync(struct journal *j)
         if (n <= 0) return ERR(JOURNAL);
         done += (size_t)n;
     }
-    if (fdatasync(j->fd) != 0)
-        return ERR(JOURNAL); // never retried: the kernel may have dropped the pages
+    if (fdatasync(j->fd) != 0) return ERR(JOURNAL);
     j->unsynced_offset += s.n;
     buf_clear(&j->pending);
     return OK;
+}
+
+struct err journal_sync(struct journal *j)
+{
+    if (j->broken) return ERR(JOURNAL);
+    struct err e = pending_write(j);
+    j->broken = failed(e);
+    return e;
 }
 
 struct visitor {

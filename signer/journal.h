@@ -49,7 +49,8 @@ struct journal_options {
 struct journal {
     int dir, fd;
     size_t segment_size;
-    bool cut; // a torn tail was cut when it was opened
+    bool cut;    // a torn tail was cut when it was opened
+    bool broken; // a write or sync failed: nothing is added or synced any more
     uint32_t segment;
     uint64_t offset;            // where the next record goes
     uint8_t previous[HASH_LEN]; // of the last record
@@ -76,8 +77,9 @@ RESULT journal_certificate(const struct journal *j, const struct journal_entry *
 size_t journal_room(struct journal *j, int64_t now_s);
 // journal_add appends a record to the batch and the index; journal_sync writes the batch and waits
 // for the disk. journal_add without journal_room,
-// and a record of more than 1 MiB, are errors. After an error of either the process must stop:
-// ERR_JOURNAL.
+// and a record of more than 1 MiB, are errors. After an error of either the process must stop: all
+// later calls fail as well, because a sync that is tried again can succeed without the pages that
+// the kernel dropped. ERR_JOURNAL.
 RESULT journal_add(struct journal *j, const struct journal_record *r);
 RESULT journal_sync(struct journal *j);
 // journal_each reads all records of a folder in order; `visit` may be told the position.

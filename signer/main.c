@@ -99,11 +99,6 @@ static void on_private(void *ctx, struct http_exchange *x, const struct server_p
         (void)!failed(buf_add_str(&b, p->ending ? "ending\n" : "ready\n"));
     } else if (slice_eq_str(x->request.path, "/metrics")) {
         (void)!failed(metrics_write(p->metrics, &b));
-        (void)!failed(
-            buf_printf(&b,
-                       "# HELP certmill_signer_signed_total Certificates signed.\n# TYPE "
-                       "certmill_signer_signed_total counter\ncertmill_signer_signed_total %llu\n",
-                       (unsigned long long)service_signed_count(p->service)));
     } else
         status = 404;
     server_respond(
@@ -176,9 +171,7 @@ static bool identity_start(struct program *p)
 static bool servers_start(struct program *p)
 {
     if (!identity_start(p)) return false;
-    struct service_options so = {.settings = &p->settings,
-                                 .profiles = &p->profiles,
-                                 .keys = &p->keys,
+    struct service_options so = {.policy = {&p->settings, &p->profiles, &p->keys},
                                  .journal = &p->journal,
                                  .stopped = on_stopped,
                                  .ctx = p};
@@ -232,6 +225,7 @@ static bool start(struct program *p, bool seams)
                              .fd = STDERR_FILENO,
                              .program = "certmill-signer"};
     cluster_metrics_declare();
+    signer_metrics_declare();
     if (failed(log_new(&p->log, &lo)) || failed(metrics_new(&p->metrics, 1)))
         return snprintf(p->note, sizeof p->note, "out of memory"), false;
     if (failed(clock_start()))
@@ -331,7 +325,8 @@ static int run(const char *config, bool seams)
             LOG_STR("version", CERTMILL_VERSION), LOG_INT("profiles", p.settings.profiles.count),
             LOG_INT("journal_records", p.journal.count), LOG_INT("journal_cut", p.journal.cut));
         loop(&p);
-        LOG(p.log, &EVENT_SIGNER_STOPPED, NULL, LOG_INT("signed", service_signed_count(p.service)));
+        LOG(p.log, &EVENT_SIGNER_STOPPED, NULL,
+            LOG_INT("signed", metric_total(p.metrics, &METRIC_SIGNER_SIGNED)));
         code = p.failed;
     }
     stop(&p);

@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+#include "cluster/core/clock.h"
 #include "cluster/core/seam.h"
 #include "proto/der/csr.h"
 #include "proto/err.h"
@@ -24,9 +25,7 @@ enum {
     SMALL_SIZE_MAX = 65536,
     TURN_MAX = 4096,
     SCRATCH_MAX = 1 << 20,
-    RENEWALS_PER_MINUTE = 60,
-    BACK_S = 3600,
-    AHEAD_S = 5
+    RENEWALS_PER_MINUTE = 60
 };
 
 typedef Certmill__Signer__V1__SignRequest SignRequest;
@@ -65,9 +64,7 @@ struct service {
     size_t claimed;       // places in the journal's index that items at hand will take
     struct arena scratch; // of one item at a time
     struct turn_hook hook;
-    uint64_t signed_count;
-    int64_t rate_second;
-    int64_t rate_count;
+    struct rate fresh, repeats; // of one second
     int64_t renewal_minute;
     unsigned renewal_count;
     bool stopped;
@@ -78,49 +75,7 @@ static ProtobufCBinaryData binary(const void *p, size_t n)
     return (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)p};
 }
 
-// ---- policy
-
-const char *service_judge(const struct service_options *o, const struct intent *in, int64_t now_s,
-                          const struct profile **out_profile, int *out_status)
-{
-    const struct issuer *issuer = &o->keys->issuer;
-    struct public_key_kind kind;
-    bool known;
-    const struct profile *p = profiles_find(o->profiles, &known, in->profile, in->profile_hash,
-                                            in->template_version, now_s);
-    *out_profile = p;
-    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH;
-    if (p == NULL)
-        return known ? "the profile is another version here" : "there is no such profile here";
-    if (in->issuer != issuer->id ||
-        memcmp(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN) != 0)
-        return "the issuer is another one here";
-    if (in->serial_key_generation != o->keys->serial_generation)
-        return "the serial key is of another generation here";
-    if (in->region != o->settings->region) return "the region is another one here";
-    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED;
-    if (failed(public_key_kind_of(&kind, in->spki)) || !profile_key_allowed(p, kind))
-        return "the key is not of a kind that the profile takes";
-    if (slice_eq(in->spki, issuer->cert.spki) || slice_eq(in->spki, issuer->root_spki))
-        return "the key is a key of this CA";
-    if (in->name_count == 0 || in->name_count > IDENTIFIER_COUNT_MAX)
-        return "a certificate has 1 to 100 names";
-    for (size_t i = 0; i < in->name_count; i++)
-        if (!profile_name_allowed(p, &in->names[i]))
-            return "a name is outside what this signer signs under the profile";
-    if (in->crl_shard != 0) return "this signer's issuer has no CRL shards";
-    if (in->not_after - in->not_before + 1 != p->settings->validity_ms / 1000)
-        return "the validity is not the profile's";
-    if (in->not_after > issuer->cert.not_after || in->not_before < issuer->cert.not_before)
-        return "the certificate would not lie within the issuer's life";
-    if (in->not_before < now_s - BACK_S)
-        return "notBefore is more than an hour behind this signer's clock";
-    // Clocks that differ meet again, and another signer may have the right one.
-    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY;
-    if (in->not_before > now_s + AHEAD_S)
-        return "notBefore is more than five seconds ahead of this signer's clock";
-    return NULL;
-}
+// ---- answers
 
 static void answer(struct item *i, int status, const char *text)
 {
@@ -131,6 +86,20 @@ static void answer(struct item *i, int status, const char *text)
 static void busy(struct item *i, const char *text)
 {
     answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY, text);
+}
+
+// rate_taken takes a place in this second, of what is new or of what is repeated; and says, once a
+// minute, that there was none.
+static bool rate_taken(struct service *s, struct rate *r, struct item *i)
+{
+    int64_t now = shard_wall_s(s->shard), most = s->o.policy.settings->rate_per_s;
+    bool taken = rate_take(r, now, most);
+    int64_t refused = rate_alarm(r, now);
+    if (refused > 0)
+        LOG(shard_log(s->shard), &EVENT_SIGNER_RATE, NULL, LOG_INT("rate", most),
+            LOG_INT("refused", refused), LOG_INT("repeats", r == &s->repeats));
+    if (!taken) busy(i, "the signer's rate is used up for this second");
+    return taken;
 }
 
 // answer_from_journal: the order is known. The same intent gets what it got; another one is an
@@ -148,6 +117,8 @@ static bool answer_from_journal(struct service *s, struct item *i)
                "this order is known here with another intent");
         return true;
     }
+    // A repeat costs a read of the disk: as many as new ones, and no more.
+    if (!rate_taken(s, &s->repeats, i)) return true;
     memcpy(i->serial, e->serial, SERIAL_LEN);
     i->result->serial = binary(i->serial, SERIAL_LEN);
     i->result->repeated_answer = 1;
@@ -165,22 +136,12 @@ static bool answer_from_journal(struct service *s, struct item *i)
     return true;
 }
 
-static bool rate_taken(struct service *s)
-{
-    int64_t now = shard_wall_s(s->shard);
-    if (now != s->rate_second) {
-        s->rate_second = now;
-        s->rate_count = 0;
-    }
-    return ++s->rate_count <= s->o.settings->rate_per_s;
-}
-
 // ---- the batch: policy, serial, TBS, lint - sign and verify - journal, one sync - reply
 
 static void tbs_make(struct service *s, struct item *i)
 {
     struct buf b;
-    const struct issuer *issuer = &s->o.keys->issuer;
+    const struct issuer *issuer = &s->o.policy.keys->issuer;
     buf_init(&b, TBS_MAX);
     struct err e = tbs_build(&b, &i->intent, i->profile, issuer, i->serial);
     if (!failed(e)) e = arena_dup(&i->tbs, i->arena, buf_slice(&b));
@@ -232,18 +193,14 @@ static void item_prepare(struct service *s, struct item *i)
         return;
     }
     if (answer_from_journal(s, i)) return;
-    serial_make(i->serial, s->o.keys->serial_key, &i->intent, i->hash);
+    serial_make(i->serial, s->o.policy.keys->serial_key, &i->intent, i->hash);
     i->result->serial = binary(i->serial, SERIAL_LEN);
-    if (i->burn) {
-        room_claim(s, i);
-        return;
-    }
-    note = service_judge(&s->o, &i->intent, shard_wall_s(s->shard), &i->profile, &status);
+    note = i->burn ? NULL
+                   : policy_judge(&s->o.policy, &i->intent, shard_wall_s(s->shard), &i->profile,
+                                  &status);
     if (note != NULL)
         answer(i, status, note);
-    else if (!rate_taken(s))
-        busy(i, "the signer's rate is used up for this second");
-    else if (room_claim(s, i))
+    else if (rate_taken(s, &s->fresh, i) && room_claim(s, i) && !i->burn)
         tbs_make(s, i);
 }
 
@@ -272,7 +229,7 @@ static void sign_all(struct service *s, struct waiting *w, bool *journal_ok)
         items[count] = (struct engine_item){.tbs = w->items[i].tbs, .arena = w->items[i].arena};
         index[count++] = i;
     }
-    engine_run(&s->o.keys->issuer, items, count, NULL);
+    engine_run(&s->o.policy.keys->issuer, items, count, NULL);
     crash_point("s2-after");
     for (size_t k = 0; k < count; k++) {
         struct item *i = &w->items[index[k]];
@@ -290,7 +247,6 @@ static void sign_all(struct service *s, struct waiting *w, bool *journal_ok)
         }
         answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED, "");
         i->result->certificate = binary(items[k].certificate.p, items[k].certificate.n);
-        s->signed_count++;
     }
 }
 
@@ -302,8 +258,33 @@ static void burn_one(struct service *s, struct waiting *w, bool *journal_ok)
     answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED, "");
 }
 
-static void reply(struct waiting *w)
+static void count(const struct service *s, const struct metric *metric)
 {
+    metric_add(shard_metrics(s->shard), shard_index(s->shard), metric, 1);
+}
+
+static void results_count(const struct service *s, const struct waiting *w)
+{
+    static const struct metric *const by_status[] = {
+        [CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED] = &METRIC_SIGNER_ANSWER_SIGNED,
+        [CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED] = &METRIC_SIGNER_ANSWER_REFUSED,
+        [CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH] = &METRIC_SIGNER_ANSWER_MISMATCH,
+        [CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__CONFLICT] = &METRIC_SIGNER_ANSWER_CONFLICT,
+        [CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED] = &METRIC_SIGNER_ANSWER_BURNED,
+        [CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY] = &METRIC_SIGNER_ANSWER_BUSY,
+        [CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BAD_INTENT] = &METRIC_SIGNER_ANSWER_BAD};
+    for (size_t i = 0; i < w->count; i++) {
+        const SignResult *r = w->pointers[i];
+        bool made = r->status == CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED &&
+                    !r->repeated_answer;
+        count(s, r->repeated_answer ? &METRIC_SIGNER_ANSWER_REPEATED : by_status[r->status]);
+        if (made) count(s, &METRIC_SIGNER_SIGNED);
+    }
+}
+
+static void reply(struct service *s, struct waiting *w)
+{
+    results_count(s, w);
     if (w->burn) {
         Certmill__Signer__V1__BurnResponse m = CERTMILL__SIGNER__V1__BURN_RESPONSE__INIT;
         m.result = w->pointers[0];
@@ -316,6 +297,14 @@ static void reply(struct waiting *w)
     rpc_reply(w->r, &m.base);
 }
 
+static void batch_fail(struct list *batch)
+{
+    while (!list_empty(batch)) {
+        struct waiting *w = LIST_OWNER(list_pop_front(batch), struct waiting, node);
+        rpc_fail(w->r, RPC_UNAVAILABLE, "the signer's journal has failed");
+    }
+}
+
 // stop: without a journal nothing may leave, and a failed sync must not be tried again.
 static void stop(struct service *s, struct list *batch)
 {
@@ -323,22 +312,16 @@ static void stop(struct service *s, struct list *batch)
     LOG(shard_log(s->shard), &EVENT_SIGNER_JOURNAL_FAILED,
         "the journal cannot be written: nothing is signed any more and this signer ends; make room "
         "or replace the disk");
-    while (!list_empty(batch)) {
-        struct waiting *w = LIST_OWNER(list_pop_front(batch), struct waiting, node);
-        rpc_fail(w->r, RPC_UNAVAILABLE, "the signer's journal has failed");
-    }
+    batch_fail(batch);
     s->o.stopped(s->o.ctx);
 }
 
-static void on_batch(struct turn_hook *hook)
+// calls_sign takes each call of the batch from policy to the journal's buffer. False when the
+// journal failed.
+static bool calls_sign(struct service *s, struct list *batch)
 {
-    struct service *s = LIST_OWNER(hook, struct service, hook);
-    struct list batch;
     bool ok = true;
-    list_init(&batch);
-    while (!list_empty(&s->queue)) list_push_back(&batch, list_pop_front(&s->queue));
-    s->queued = 0;
-    LIST_EACH (node, &batch) {
+    LIST_EACH (node, batch) {
         struct waiting *w = LIST_OWNER(node, struct waiting, node);
         s->claimed = 0; // the earlier calls' are in the index by now
         for (size_t i = 0; i < w->count; i++) {
@@ -346,20 +329,48 @@ static void on_batch(struct turn_hook *hook)
             item_prepare(s, &w->items[i]);
         }
         crash_point("s1-after");
-        if (!ok) break;
         if (w->burn)
             burn_one(s, w, &ok);
         else
             sign_all(s, w, &ok);
+        if (!ok) break;
     }
+    return ok;
+}
+
+static void batch_measure(struct service *s, uint64_t begun, uint64_t made, uint64_t synced)
+{
+    struct metrics *m = shard_metrics(s->shard);
+    unsigned core = shard_index(s->shard);
+    metric_observe_us(m, core, &METRIC_SIGNER_STAGE_SIGN, (made - begun) / 1000);
+    metric_observe_us(m, core, &METRIC_SIGNER_STAGE_SYNC, (synced - made) / 1000);
+    metric_set(m, core, &METRIC_SIGNER_JOURNAL_RECORDS, (int64_t)s->o.journal->count);
+    metric_set(m, core, &METRIC_SIGNER_INDEX_USED, (int64_t)s->o.journal->entries.used);
+    count(s, &METRIC_SIGNER_BATCHES);
+}
+
+static void on_batch(struct turn_hook *hook)
+{
+    struct service *s = LIST_OWNER(hook, struct service, hook);
+    struct list batch;
+    uint64_t begun = clock_monotonic_ns();
+    list_init(&batch);
+    while (!list_empty(&s->queue)) list_push_back(&batch, list_pop_front(&s->queue));
+    s->queued = 0;
+    if (s->stopped) { // after they were queued: another call of this turn met the journal's failure
+        batch_fail(&batch);
+        return;
+    }
+    bool ok = calls_sign(s, &batch);
+    uint64_t made = clock_monotonic_ns();
     crash_point("s3-before");
-    if (ok) ok = !failed(journal_sync(s->o.journal));
-    if (!ok) {
+    if (!ok || failed(journal_sync(s->o.journal))) {
         stop(s, &batch);
         return;
     }
     crash_point("s3-after");
-    while (!list_empty(&batch)) reply(LIST_OWNER(list_pop_front(&batch), struct waiting, node));
+    batch_measure(s, begun, made, clock_monotonic_ns());
+    while (!list_empty(&batch)) reply(s, LIST_OWNER(list_pop_front(&batch), struct waiting, node));
 }
 
 static void queue(struct service *s, struct rpc_request *r, WireIntent *const *intents,
@@ -475,7 +486,7 @@ static void renew(struct service *s, struct rpc_request *r, enum leaf_kind kind,
     certmill__signer__v1__renew_response__init(&m);
     buf_init(&chain, SMALL_SIZE_MAX);
     buf_init(&der, SMALL_SIZE_MAX);
-    bool made = !failed(renewal_make(&chain, &der, note, s->o.keys, kind, key,
+    bool made = !failed(renewal_make(&chain, &der, note, s->o.policy.keys, kind, key,
                                      shard_wall_s(s->shard))) &&
                 !failed(buf_add(&chain, slice_of("", 1)));
     struct list none;
@@ -486,6 +497,7 @@ static void renew(struct service *s, struct rpc_request *r, enum leaf_kind kind,
         rpc_fail(r, RPC_UNAVAILABLE, "the signer's journal has failed");
         stop(s, &none);
     } else {
+        count(s, &METRIC_SIGNER_RENEWALS);
         LOG(shard_log(s->shard), &EVENT_SIGNER_RENEWED, NULL, LOG_STR("file", leaf_file(kind)),
             LOG_STR("caller", rpc_request_peer(r)));
         m.chain = (char *)(uintptr_t)buf_slice(&chain).p;
@@ -552,7 +564,7 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
 {
     struct service *s = ctx;
     struct arena *a = rpc_request_arena(r);
-    const struct issuer *i = &s->o.keys->issuer;
+    const struct issuer *i = &s->o.policy.keys->issuer;
     Certmill__Signer__V1__DescribeResponse m;
     Certmill__Signer__V1__DescribeResponse__Issuer
         issuer = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__ISSUER__INIT,
@@ -561,7 +573,7 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
         serial = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__SERIAL_KEY__INIT,
         *serials[1] = {&serial};
     size_t count;
-    const struct profile *current = profiles_current(s->o.profiles, &count);
+    const struct profile *current = profiles_current(s->o.policy.profiles, &count);
     Certmill__Signer__V1__DescribeResponse__Profile *profiles = ARENA_ARRAY(
         a, Certmill__Signer__V1__DescribeResponse__Profile, count + 1);
     uint8_t text[64] = "certmill serial key", hash[HASH_LEN];
@@ -578,10 +590,10 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
         rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "no memory for the answer");
         return;
     }
-    memcpy(text + 32, s->o.keys->serial_key, 32);
+    memcpy(text + 32, s->o.policy.keys->serial_key, 32);
     SHA256(text, sizeof text, hash);
     OPENSSL_cleanse(text, sizeof text);
-    serial.generation = s->o.keys->serial_generation;
+    serial.generation = s->o.policy.keys->serial_generation;
     serial.hash = binary(hash, HASH_LEN);
     issuer.id = id;
     issuer.certificate = binary(i->certificate.p, i->certificate.n);
@@ -591,7 +603,7 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     m.n_profiles = count;
     m.issuers = issuers;
     m.n_issuers = 1;
-    m.region = (uint32_t)s->o.settings->region;
+    m.region = (uint32_t)s->o.policy.settings->region;
     m.version = (char *)(uintptr_t)arena_printf(a, "certmill-signer " CERTMILL_VERSION ", %s",
                                                 tls_library_version());
     m.clock_us = shard_wall_us(s->shard);
@@ -658,5 +670,3 @@ void service_free(struct service *s)
 }
 
 struct rpc_service *service_rpc(struct service *s) { return s->rpc; }
-
-uint64_t service_signed_count(const struct service *s) { return s->signed_count; }

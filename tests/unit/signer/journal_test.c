@@ -408,6 +408,27 @@ static void stops_when_a_sync_fails(void **state)
     assert_int_equal(dumped(300), 0);
 }
 
+// A second sync may succeed and yet not have what the first one lost: it is never made.
+static void never_tries_again(void **state)
+{
+    (void)state;
+    struct journal j;
+    open_ok(&j);
+    int good = dup(j.fd), bad = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(good >= 0 && bad >= 0 && dup2(bad, j.fd) >= 0);
+    add(&j, 0, 300);
+    assert_err(journal_sync(&j), ERR_JOURNAL);
+    assert_true(dup2(good, j.fd) >= 0); // the disk is well again
+    close(good);
+    close(bad);
+    assert_err(journal_sync(&j), ERR_JOURNAL);
+    struct journal_record r = record_of(1, 300);
+    assert_err(journal_add(&j, &r), ERR_JOURNAL);
+    assert_err(journal_sync(&j), ERR_JOURNAL);
+    journal_close(&j);
+    assert_int_equal(dumped(300), 0);
+}
+
 // The file system is full when the next segment is due: what was synced before stays, and a restart
 // on the full disk says what to do.
 static void fill(const char *path)
@@ -640,6 +661,7 @@ int main(void)
         TEST(refuses_another_version),
         TEST(stops_when_the_disk_refuses),
         TEST(stops_when_a_sync_fails),
+        TEST(never_tries_again),
         TEST(stops_on_a_full_file_system),
         TEST(says_what_is_wrong_with_the_folder),
         TEST(refuses_records_that_are_too_large),

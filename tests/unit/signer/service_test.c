@@ -20,6 +20,8 @@
 #include "proto/err.h"
 #include "proto/rpc/signer.pb-c.h"
 #include "signer/err.h"
+#include "signer/events.h"
+#include "signer/pki.h"
 #include "signer/wire.h"
 #include "tests/support/testca.h"
 #include "tests/unit/signer/fixture.h"
@@ -59,7 +61,7 @@ static int setup(void **state)
     settings = (struct signer_settings){
         .region = 5, .rate_per_s = 100000, .profiles = {profile_settings, 2}};
     assert_ok(profiles_take(&profiles, &settings, FIXTURE_NOW_S));
-    options = (struct service_options){.settings = &settings, .profiles = &profiles, .keys = &keys};
+    options = (struct service_options){.policy = {&settings, &profiles, &keys}};
     return 0;
 }
 
@@ -197,7 +199,7 @@ static const char *judged(const struct intent *in, int64_t now_s, int *status)
 {
     const struct profile *p;
     *status = -1;
-    const char *said = service_judge(&options, in, now_s, &p, status);
+    const char *said = policy_judge(&options.policy, in, now_s, &p, status);
     if (said == NULL) assert_slice_str(in->profile, p->settings->name);
     return said;
 }
@@ -591,7 +593,8 @@ static void signs_and_repeats_itself(void **state)
     assert_slice(a->certificate, first);
     assert_slice(a->serial, slice_of(serial, SERIAL_LEN));
     assert_int_equal(recorded().signed_, 1);
-    assert_int_equal(service_signed_count(rig.service), 1);
+    assert_int_equal(metric_total(rig.metrics, &METRIC_SIGNER_SIGNED), 1);
+    assert_int_equal(metric_total(rig.metrics, &METRIC_SIGNER_ANSWER_REPEATED), 1);
 }
 
 static void answers_each_of_a_batch(void **state)
@@ -899,6 +902,41 @@ static void is_busy_beyond_its_rate(void **state)
     assert_non_null(strstr(rig.answers[39].text, "rate"));
 }
 
+// What is answered from the journal, and what is burned, costs the disk as well.
+static void repeats_and_burns_have_a_rate_too(void **state)
+{
+    (void)state;
+    Certmill__Signer__V1__Intent *all[40];
+    size_t busy = 0, again = 0;
+    struct intent in = good_now(1);
+    signed_one(&in);
+    settings.rate_per_s = 10;
+    for (size_t i = 0; i < 40; i++) all[i] = wired(&in);
+    assert_int_equal(sent(all, 40), RPC_OK);
+    for (size_t i = 0; i < 40; i++) {
+        bool is_busy = rig.answers[i].status == STATUS(BUSY);
+        busy += is_busy;
+        again += rig.answers[i].status == STATUS(SIGNED) && rig.answers[i].repeated;
+        if (is_busy) assert_int_equal(rig.answers[i].certificate.n + rig.answers[i].repeated, 0);
+    }
+    assert_int_equal(again, 10);
+    assert_int_equal(busy, 30);
+    assert_int_equal(logged("signer.rate"), 1);
+    assert_int_equal(logged("repeats=1"), 1);
+    // Burns one after the other, within a second or in the next one.
+    size_t burned = 0;
+    int64_t begun = shard_wall_s(rig.shard);
+    settings.rate_per_s = 3;
+    for (uint8_t i = 0; i < 30; i++) {
+        struct intent more = good_now(i);
+        more.order.b[1] = 7;
+        burned += burned_one(&more)->status == STATUS(BURNED);
+    }
+    size_t seconds = (size_t)(shard_wall_s(rig.shard) - begun) + 1;
+    assert_true(burned >= 2 && burned <= 3 * seconds); // the first second has had one
+    assert_int_equal(recorded().burned, burned);
+}
+
 static void is_busy_when_the_index_is_full(void **state)
 {
     (void)state;
@@ -956,6 +994,50 @@ static void releases_nothing_without_its_journal(void **state)
     }
 }
 
+// Two calls of one turn: the renewal meets the failure, and what was queued before it is not signed
+// over a journal that has failed.
+static void stops_for_what_was_queued_before(void **state)
+{
+    (void)state;
+    struct intent in = good_now(1);
+    struct pki_request ca = {.common_name = "Internal Root",
+                             .not_before = shard_wall_s(rig.shard) - 60,
+                             .not_after = shard_wall_s(rig.shard) + 86400,
+                             .ca = true};
+    char note[256] = "";
+    keys.internal.key = make_key(KEY_P256, 0, 50);
+    keys.internal.cert = pki_cert_make(&ca, keys.internal.key, NULL, NULL, note, sizeof note);
+    assert_non_null(keys.internal.cert);
+    int bad = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(bad >= 0 && dup2(bad, rig.journal.fd) >= 0);
+    close(bad);
+    // Sign is sent first, Renew right behind it, on one connection.
+    Certmill__Signer__V1__Intent *one[1] = {wired(&in)};
+    Certmill__Signer__V1__SignRequest sign = CERTMILL__SIGNER__V1__SIGN_REQUEST__INIT;
+    sign.intents = one;
+    sign.n_intents = 1;
+    rig.burn = false;
+    rig.count = 0;
+    struct rpc_call first = {.done = on_done};
+    assert_ok(rpc_call_start(rig.channel, &first, "/certmill.signer.v1.Signer/Sign", &sign.base,
+                             &certmill__signer__v1__sign_response__descriptor, 20000,
+                             RPC_ANY_TARGET));
+    Certmill__Signer__V1__RenewRequest renew = CERTMILL__SIGNER__V1__RENEW_REQUEST__INIT;
+    struct slice csr = make_csr_for(&arena, make_key(KEY_P256, 0, 51), "a.test");
+    renew.purpose = CERTMILL__SIGNER__V1__RENEW_REQUEST__PURPOSE__INTERNAL;
+    renew.csr = (ProtobufCBinaryData){csr.n, (uint8_t *)(uintptr_t)csr.p};
+    assert_int_equal(called("/certmill.signer.v1.Signer/Renew", &renew.base,
+                            &certmill__signer__v1__renew_response__descriptor, false),
+                     RPC_UNAVAILABLE);
+    for (int i = 0; i < 100; i++) shard_turn(rig.shard, 1);
+    assert_int_equal(rig.status, RPC_UNAVAILABLE); // of whichever was answered last
+    assert_int_equal(rig.count, 0);
+    assert_int_equal(rig.stopped, 1);
+    assert_int_equal(logged("signer.journal_failed"), 1);
+    X509_free(keys.internal.cert);
+    keys.internal = (struct leaf_ca){0};
+}
+
 #define PURE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RIG(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
@@ -978,10 +1060,13 @@ int main(void)
         RIG(is_busy_beyond_its_rate),
         RIG(is_busy_when_the_index_is_full),
         RIG(releases_nothing_without_its_journal),
+        RIG(stops_for_what_was_queued_before),
+        RIG(repeats_and_burns_have_a_rate_too),
     };
     proto_err_register();
     cluster_err_register();
     signer_err_register();
     cluster_metrics_declare();
+    signer_metrics_declare();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,67 @@
+#include "signer/policy.h"
+
+#include "proto/rpc/signer.pb-c.h"
+
+enum { BACK_S = 3600, AHEAD_S = 5 };
+
+const char *policy_judge(const struct policy *policy, const struct intent *in, int64_t now_s,
+                         const struct profile **out_profile, int *out_status)
+{
+    const struct issuer *issuer = &policy->keys->issuer;
+    struct public_key_kind kind;
+    bool known;
+    const struct profile *p = profiles_find(policy->profiles, &known, in->profile, in->profile_hash,
+                                            in->template_version, now_s);
+    *out_profile = p;
+    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH;
+    if (p == NULL)
+        return known ? "the profile is another version here" : "there is no such profile here";
+    if (in->issuer != issuer->id ||
+        memcmp(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN) != 0)
+        return "the issuer is another one here";
+    if (in->serial_key_generation != policy->keys->serial_generation)
+        return "the serial key is of another generation here";
+    if (in->region != policy->settings->region) return "the region is another one here";
+    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED;
+    if (failed(public_key_kind_of(&kind, in->spki)) || !profile_key_allowed(p, kind))
+        return "the key is not of a kind that the profile takes";
+    if (slice_eq(in->spki, issuer->cert.spki) || slice_eq(in->spki, issuer->root_spki))
+        return "the key is a key of this CA";
+    if (in->name_count == 0 || in->name_count > IDENTIFIER_COUNT_MAX)
+        return "a certificate has 1 to 100 names";
+    for (size_t i = 0; i < in->name_count; i++)
+        if (!profile_name_allowed(p, &in->names[i]))
+            return "a name is outside what this signer signs under the profile";
+    if (in->crl_shard != 0) return "this signer's issuer has no CRL shards";
+    if (in->not_after - in->not_before + 1 != p->settings->validity_ms / 1000)
+        return "the validity is not the profile's";
+    if (in->not_after > issuer->cert.not_after || in->not_before < issuer->cert.not_before)
+        return "the certificate would not lie within the issuer's life";
+    if (in->not_before < now_s - BACK_S)
+        return "notBefore is more than an hour behind this signer's clock";
+    // Clocks that differ meet again, and another signer may have the right one.
+    *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BUSY;
+    if (in->not_before > now_s + AHEAD_S)
+        return "notBefore is more than five seconds ahead of this signer's clock";
+    return NULL;
+}
+
+bool rate_take(struct rate *r, int64_t now_s, int64_t most)
+{
+    if (now_s != r->second_s) {
+        r->second_s = now_s;
+        r->count = 0;
+    }
+    bool taken = ++r->count <= most;
+    r->refused += !taken;
+    return taken;
+}
+
+int64_t rate_alarm(struct rate *r, int64_t now_s)
+{
+    int64_t refused = r->refused, minute = now_s / 60;
+    if (refused == 0 || minute == r->said_min) return 0;
+    r->said_min = minute;
+    r->refused = 0;
+    return refused;
+}
