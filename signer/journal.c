@@ -21,8 +21,12 @@ enum { PENDING_MAX = 64 << 20, NAME_LEN = 16 };
 
 static struct err say(char *note, uint32_t code, const char *what, int error)
 {
-    snprintf(note, JOURNAL_NOTE_MAX, "the journal %s%s%s", what, error == 0 ? "" : ": ",
-             error == 0 ? "" : strerror(error));
+    const char *cure = error == EACCES || error == EPERM
+                           ? ": its files must belong to the user that the signer runs as"
+                       : error == ENOSPC ? ": make room on its disk"
+                                         : "";
+    snprintf(note, JOURNAL_NOTE_MAX, "the journal %s%s%s%s", what, error == 0 ? "" : ": ",
+             error == 0 ? "" : strerror(error), cure);
     return (struct err){code};
 }
 
@@ -273,16 +277,39 @@ struct err journal_certificate(const struct journal *j, const struct journal_ent
 
 // ----
 
-// folder_take opens the folder and keeps other signers out of it until it is closed.
-static struct err folder_take(struct journal *j, char *note, const char *path)
+// folder_say: what is wrong with the folder itself, by its path.
+static struct err folder_say(char *note, const char *path, const char *what)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return say(note, ERR_JOURNAL, "folder cannot be made", errno);
-    j->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (j->dir < 0) return say(note, ERR_JOURNAL, "folder cannot be opened", errno);
+    const char *cure = errno == EACCES || errno == EPERM
+                           ? ": it must belong to the user that the signer runs as"
+                       : errno == EROFS || errno == ENOSPC ? ": make room, or choose another disk"
+                                                           : "";
+    snprintf(note, JOURNAL_NOTE_MAX, "the journal folder %.300s cannot be %s (%s)%s", path, what,
+             strerror(errno), cure);
+    return ERR(JOURNAL);
+}
+
+struct err journal_folder(int *out, char note[JOURNAL_NOTE_MAX], const char *path, uid_t owner,
+                          gid_t group)
+{
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST) return folder_say(note, path, "made");
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return folder_say(note, path, "opened");
+    if (made && owner != 0 && fchown(fd, owner, group) != 0) {
+        close(fd);
+        return folder_say(note, path, "given to the signer's user");
+    }
+    *out = fd;
+    return OK;
+}
+
+// folder_lock keeps other signers out of the folder until it is closed.
+static struct err folder_lock(struct journal *j, char *note, const char *path)
+{
     if (flock(j->dir, LOCK_EX | LOCK_NB) == 0) return OK;
-    snprintf(note, JOURNAL_NOTE_MAX, "the journal in %s is in use by another signer", path);
-    return (struct err){ERR_JOURNAL};
+    snprintf(note, JOURNAL_NOTE_MAX, "the journal in %.300s is in use by another signer", path);
+    return ERR(JOURNAL);
 }
 
 static struct err index_make(struct journal *j, char *note, size_t index_max)
@@ -309,7 +336,7 @@ static struct err opened(struct journal *j, char *note, const struct journal_opt
 {
     struct scan s;
     struct indexer indexer = {j, now_s - JOURNAL_INDEX_S, false};
-    TRY(folder_take(j, note, o->path));
+    TRY(folder_lock(j, note, o->path));
     TRY(index_make(j, note, o->index_max));
     TRY(scan_all(&s, note, j->dir, on_record, &indexer));
     if (indexer.full) {
@@ -328,15 +355,24 @@ static struct err opened(struct journal *j, char *note, const struct journal_opt
     return s.torn ? tail_cut(j, note) : OK;
 }
 
-struct err journal_open(struct journal *j, char note[JOURNAL_NOTE_MAX],
-                        const struct journal_options *o, int64_t now_s)
+struct err journal_open_at(struct journal *j, char note[JOURNAL_NOTE_MAX], int folder,
+                           const struct journal_options *o, int64_t now_s)
 {
-    *j = (struct journal){.fd = -1, .dir = -1, .segment_size = o->segment_size};
+    *j = (struct journal){.fd = -1, .dir = folder, .segment_size = o->segment_size};
     list_init(&j->ages);
     buf_init(&j->pending, PENDING_MAX);
     struct err e = opened(j, note, o, now_s);
     if (failed(e)) journal_close(j);
     return e;
+}
+
+struct err journal_open(struct journal *j, char note[JOURNAL_NOTE_MAX],
+                        const struct journal_options *o, int64_t now_s)
+{
+    int folder;
+    *j = (struct journal){.fd = -1, .dir = -1};
+    TRY(journal_folder(&folder, note, o->path, 0, 0));
+    return journal_open_at(j, note, folder, o, now_s);
 }
 
 void journal_close(struct journal *j)
@@ -435,7 +471,7 @@ struct err journal_each(const char *path, char note[JOURNAL_NOTE_MAX],
     struct scan s;
     struct visitor v = {visit, ctx, 0};
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) return say(note, ERR_JOURNAL, "folder cannot be opened", errno);
+    if (dir < 0) return folder_say(note, path, "opened");
     struct err e = scan_all(&s, note, dir, on_visit, &v);
     close(dir);
     return e;

@@ -4,6 +4,8 @@
 // refused. A failed write or sync is never retried: the signer stops. One thread; it blocks for the
 // sync, which is what gathers the next batch.
 #pragma once
+#include <sys/types.h>
+
 #include "proto/base/list.h"
 #include "proto/base/map.h"
 #include "proto/base/pool.h"
@@ -41,7 +43,7 @@ struct journal_entry {
 };
 
 struct journal_options {
-    const char *path;    // folder, made when it is missing
+    const char *path;    // folder
     size_t segment_size; // bytes preallocated at a time: at most JOURNAL_SEGMENT_SIZE
     size_t index_max;    // orders of the last JOURNAL_INDEX_S; memory is used as they come
 };
@@ -62,8 +64,15 @@ struct journal {
     uint64_t unsynced_offset;
 };
 
-// journal_open reads everything, cuts a torn tail and is ready to append. The folder is locked
-// until journal_close. `note` gets a sentence. ERR_JOURNAL, ERR_JOURNAL_CORRUPT.
+// journal_folder opens the folder; when it is missing it is made, and given to `owner` and `group`
+// (0: stays the caller's). The signer does this before it becomes its own user. ERR_JOURNAL.
+RESULT journal_folder(int *out, char note[JOURNAL_NOTE_MAX], const char *path, uid_t owner,
+                      gid_t group);
+// journal_open_at takes over the folder's descriptor, reads everything, cuts a torn tail and is
+// ready to append. The folder is locked until journal_close. `note` gets a sentence. journal_open
+// does both. ERR_JOURNAL, ERR_JOURNAL_CORRUPT.
+RESULT journal_open_at(struct journal *j, char note[JOURNAL_NOTE_MAX], int folder,
+                       const struct journal_options *o, int64_t now_s);
 RESULT journal_open(struct journal *j, char note[JOURNAL_NOTE_MAX], const struct journal_options *o,
                     int64_t now_s);
 void journal_close(struct journal *j);

@@ -7,17 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cluster/core/files.h"
 #include "proto/der/der.h"
 #include "proto/der/pem.h"
 #include "proto/err.h"
+#include "signer/constraints.h"
 #include "signer/err.h"
 #include "signer/pki.h"
 #include "signer/vault.h"
 
-enum { ARENA_MAX = 4 << 20 };
+enum { ARENA_MAX = 4 << 20, KEY_ID_LEN = 20 };
 
 static struct err note_set(char *note, uint32_t code, const char *text)
 {
@@ -94,6 +96,23 @@ static struct slice algorithm_of(EVP_PKEY *key)
     return EVP_PKEY_bits(key) == 384 ? slice_of(p384, sizeof p384) : slice_of(p256, sizeof p256);
 }
 
+// dates_check: a CA whose time is over, or has not come, signs nothing that anybody takes.
+static struct err dates_check(char *note, const char *name, const struct cert *ca, int64_t now_s)
+{
+    bool over = now_s > ca->not_after;
+    time_t at = (time_t)(over ? ca->not_after : ca->not_before);
+    struct tm tm;
+    char text[32] = "";
+    if (now_s >= ca->not_before && !over) return OK;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+    snprintf(note, KEYSTORE_NOTE_MAX,
+             over ? "the CA certificate %s has expired, at %s: make a new one with a ceremony and "
+                    "install its root"
+                  : "the CA certificate %s is not valid before %s: set this machine's clock",
+             name, text);
+    return ERR(EXPIRED_CA);
+}
+
 static struct err issuer_open(struct keystore *k, char *note, int dir, struct slice passphrase,
                               int64_t now_s)
 {
@@ -110,11 +129,15 @@ static struct err issuer_open(struct keystore *k, char *note, int dir, struct sl
                         "issuer-1.pem is not the certificate of a CA with a key identifier");
     if (failed(cert_verify_signed_by(&i->cert, root.spki)))
         return note_set(note, ERR_KEY, "issuer-1.pem is not signed by the key of root.pem");
+    if (i->cert.ski.n != KEY_ID_LEN)
+        return note_set(note, ERR_KEY, "the key identifier in issuer-1.pem is not of 20 octets");
+    if (!constraints_readable(&i->cert))
+        return note_set(note, ERR_KEY, "the name constraints in issuer-1.pem cannot be read");
     i->root_spki = root.spki;
-    if (i->cert.not_after <= now_s)
-        return note_set(note, ERR_EXPIRED_CA,
-                        "the issuing CA's certificate has expired: make a new one with a ceremony "
-                        "and install its root");
+    i->root_not_before = root.not_before;
+    i->root_not_after = root.not_after;
+    TRY(dates_check(note, "issuer-1.pem", &i->cert, now_s));
+    TRY(dates_check(note, "root.pem", &root, now_s));
     TRY(key_read(&i->key, note, dir, "issuer-1.key", passphrase));
     i->id = 1;
     i->algorithm = algorithm_of(i->key);
@@ -172,9 +195,16 @@ static struct err names_read(struct leaf_names *out, struct keystore *k, char *n
     return e;
 }
 
-static struct err leaf_cas_open(struct keystore *k, char *note, int dir, struct slice passphrase)
+static struct err leaf_cas_open(struct keystore *k, char *note, int dir, struct slice passphrase,
+                                int64_t now_s)
 {
+    struct cert internal;
     TRY(certificate_object(&k->internal.cert, k, note, dir, "internal-root.pem"));
+    if (failed(leaf_read(&internal, &k->arena, k->internal.cert)))
+        return note_set(note, ERR_KEY, "internal-root.pem cannot be used");
+    TRY(dates_check(note, "internal-root.pem", &internal, now_s));
+    k->internal_not_before = internal.not_before;
+    k->internal_not_after = internal.not_after;
     TRY(key_read(&k->internal.key, note, dir, "internal-root.key", passphrase));
     if (X509_check_private_key(k->internal.cert, k->internal.key) != 1) {
         ERR_clear_error();
@@ -199,7 +229,7 @@ struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], con
     if (!failed(e)) {
         e = issuer_open(out, note, fd, passphrase, now_s);
         if (!failed(e)) e = serial_key_open(out, note, fd, passphrase);
-        if (!failed(e)) e = leaf_cas_open(out, note, fd, passphrase);
+        if (!failed(e)) e = leaf_cas_open(out, note, fd, passphrase, now_s);
         close(fd);
     }
     vault_free((void *)(uintptr_t)passphrase.p);

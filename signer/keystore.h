@@ -16,6 +16,7 @@ struct issuer {
     struct slice certificate, root; // DER
     struct cert cert;               // parsed
     struct slice root_spki;         // key of the root: neither is ever certified as a leaf
+    int64_t root_not_before, root_not_after;
     uint8_t certificate_hash[HASH_LEN];
     struct slice algorithm; // AlgorithmIdentifier of its signatures, DER
 };
@@ -30,9 +31,10 @@ struct keystore {
     struct arena arena;
     struct issuer issuer; // one per signer in this version; ids leave room for more
     struct leaf_ca internal, server;
-    struct leaf_names server_names, signer_names; // as the ceremony gave them
-    bool serves;                                  // there is a server certificate to renew
-    uint8_t *serial_key;                          // generation 1: 32 octets in the vault
+    int64_t internal_not_before, internal_not_after; // of the internal root
+    struct leaf_names server_names, signer_names;    // as the ceremony gave them
+    bool serves;                                     // there is a server certificate to renew
+    uint8_t *serial_key;                             // generation 1: 32 octets in the vault
     uint32_t serial_generation;
 };
 

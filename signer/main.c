@@ -15,6 +15,7 @@
 #include "cluster/events.h"
 #include "proto/err.h"
 #include "signer/ceremony.h"
+#include "signer/ends.h"
 #include "signer/err.h"
 #include "signer/events.h"
 #include "signer/identity.h"
@@ -61,6 +62,7 @@ struct program {
     struct server *rpc, *private;
     struct identity identity;
     struct timer renewal;
+    int64_t ends_said_day;
     bool ending, failed;
     char note[NOTE_MAX];
 };
@@ -125,8 +127,9 @@ static bool secrets_open(struct program *p)
         return snprintf(p->note, sizeof p->note, "out of memory"), false;
     return !failed(sandbox_begin(p->note, sizeof p->note)) &&
            !failed(vault_open(p->note, sizeof p->note)) &&
-           !failed(
-               keystore_open(&p->keys, p->note, p->settings.dir, p->settings.passphrase_file, now));
+           !failed(keystore_open(&p->keys, p->note, p->settings.dir, p->settings.passphrase_file,
+                                 now)) &&
+           !failed(ends_fit(p->note, &p->keys, &p->profiles, now));
 }
 
 static void on_stopped(void *ctx)
@@ -151,6 +154,8 @@ static void on_renewal(struct timer *t)
         LOG(p->log, &EVENT_SIGNER_RENEWED, NULL, LOG_STR("file", "signer"),
             LOG_STR("caller", "itself"));
     }
+    ends_report(p->shard, &p->keys, &p->identity, &p->profiles, shard_wall_s(p->shard),
+                &p->ends_said_day);
     timer_set(p->shard, t, RENEWAL_MS);
 }
 
@@ -163,14 +168,37 @@ static bool identity_start(struct program *p)
     if (renewed)
         LOG(p->log, &EVENT_SIGNER_RENEWED, NULL, LOG_STR("file", "signer"),
             LOG_STR("caller", "itself"));
+    ends_report(p->shard, &p->keys, &p->identity, &p->profiles, shard_wall_s(p->shard),
+                &p->ends_said_day);
     p->renewal.fire = on_renewal;
     timer_set(p->shard, &p->renewal, RENEWAL_MS);
     return true;
 }
 
+// journal_start: the folder is opened, and made, by who started the program; everything in it is
+// the signer's own user's. What that user cannot read has been read by now.
+static bool journal_start(struct program *p)
+{
+    uid_t user;
+    gid_t group;
+    int folder;
+    const char *path = p->settings.journal;
+    struct journal_options jo = {.path = path,
+                                 .segment_size = (size_t)p->settings.journal_segment,
+                                 .index_max = (size_t)p->settings.journal_index};
+    if (failed(sandbox_user_find(p->note, sizeof p->note, &user, &group, p->settings.user)) ||
+        failed(journal_folder(&folder, p->note, path, user, group)))
+        return false;
+    if (failed(sandbox_user(p->note, sizeof p->note, p->settings.user))) {
+        close(folder);
+        return false;
+    }
+    if (geteuid() == 0) LOG(p->log, &EVENT_SIGNER_ROOT, NULL);
+    return !failed(journal_open_at(&p->journal, p->note, folder, &jo, shard_wall_s(p->shard)));
+}
+
 static bool servers_start(struct program *p)
 {
-    if (!identity_start(p)) return false;
     struct service_options so = {.policy = {&p->settings, &p->profiles, &p->keys},
                                  .journal = &p->journal,
                                  .stopped = on_stopped,
@@ -241,12 +269,7 @@ static bool start(struct program *p, bool seams)
         return snprintf(p->note, sizeof p->note, "the event loop could not be started: %s",
                         strerror(errno)),
                false;
-    if (!secrets_open(p) || failed(sandbox_user(p->note, sizeof p->note, p->settings.user)))
-        return false;
-    struct journal_options jo = {.path = p->settings.journal,
-                                 .segment_size = (size_t)p->settings.journal_segment,
-                                 .index_max = (size_t)p->settings.journal_index};
-    if (failed(journal_open(&p->journal, p->note, &jo, shard_wall_s(p->shard)))) return false;
+    if (!secrets_open(p) || !identity_start(p) || !journal_start(p)) return false;
     const struct config_address *rpc = &p->settings.address,
                                 *private = &p->settings.private_address;
     if (failed(server_address_check(p->note, sizeof p->note, "rpc", &rpc->address, rpc->len)) ||
@@ -255,7 +278,7 @@ static bool start(struct program *p, bool seams)
         return false;
     if (!servers_start(p)) return false;
     return !p->settings.sandbox ||
-           !failed(sandbox_enter(p->note, sizeof p->note, p->log, p->settings.journal, p->config));
+           !failed(sandbox_enter(p->note, sizeof p->note, p->log, p->journal.dir, p->config));
 }
 
 // ---- run
@@ -352,6 +375,9 @@ int main(int argc, char **argv)
     proto_err_register();
     cluster_err_register();
     signer_err_register();
+    bool keys = argc > 1 && (strcmp(argv[1], "ceremony") == 0 || strcmp(argv[1], "renew") == 0);
+    char note[NOTE_MAX];
+    if (keys && failed(sandbox_begin(note, sizeof note))) return fail(note);
     if (argc > 1 && strcmp(argv[1], "ceremony") == 0) return ceremony_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "journal") == 0) return journal_dump_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "renew") == 0) return renewal_main(argc - 1, argv + 1);

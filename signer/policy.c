@@ -1,6 +1,7 @@
 #include "signer/policy.h"
 
 #include "proto/rpc/signer.pb-c.h"
+#include "signer/constraints.h"
 
 enum { BACK_S = 3600, AHEAD_S = 5 };
 
@@ -32,6 +33,9 @@ const char *policy_judge(const struct policy *policy, const struct intent *in, i
     for (size_t i = 0; i < in->name_count; i++)
         if (!profile_name_allowed(p, &in->names[i]))
             return "a name is outside what this signer signs under the profile";
+    for (size_t i = 0; i < in->name_count; i++)
+        if (!constraints_permit(&issuer->cert, in->names[i].value))
+            return "a name is outside what the issuing CA's certificate permits";
     if (in->crl_shard != 0) return "this signer's issuer has no CRL shards";
     if (in->not_after - in->not_before + 1 != p->settings->validity_ms / 1000)
         return "the validity is not the profile's";

@@ -119,7 +119,8 @@ static bool renew(struct command *c, enum leaf_kind kind)
 static int run(struct command *c)
 {
     c->now_s = clock_wall_s();
-    bool ok = !failed(folder_open(&c->dirfd, c->note, AT_FDCWD, c->dir, false)) &&
+    bool ok = !failed(vault_open(c->note, sizeof c->note)) &&
+              !failed(folder_open(&c->dirfd, c->note, AT_FDCWD, c->dir, false)) &&
               !failed(keystore_open(&c->keys, c->note, c->dir, c->passphrase_file, c->now_s));
     for (enum leaf_kind kind = 0; ok && kind < LEAF_KINDS; kind++) ok = renew(c, kind);
     if (!ok) fprintf(stderr, "certmill-signer: renew: %s\n", c->note);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -32,27 +33,53 @@ struct err sandbox_begin(char *note, size_t note_size)
     return OK;
 }
 
+static struct err user_find(const struct passwd **out, char *note, size_t note_size,
+                            const char *user)
+{
+    *out = user == NULL || geteuid() != 0 ? NULL : getpwnam(user);
+    if (*out != NULL || user == NULL || geteuid() != 0) return OK;
+    snprintf(note, note_size, "there is no user %s: create it or change `user`", user);
+    return ERR(SYSTEM);
+}
+
+struct err sandbox_user_find(char *note, size_t note_size, uid_t *out_user, gid_t *out_group,
+                             const char *user)
+{
+    const struct passwd *p;
+    *out_user = 0;
+    *out_group = 0;
+    TRY(user_find(&p, note, note_size, user));
+    if (p == NULL) return OK;
+    *out_user = p->pw_uid;
+    *out_group = p->pw_gid;
+    return OK;
+}
+
+// capabilities_drop: root without them is a user that owns root's files.
+static struct err capabilities_drop(char *note, size_t note_size)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[2] = {{0}};
+    if (syscall(SYS_capset, &head, none) != 0)
+        return say(note, note_size, "root's capabilities could not be given up");
+    return OK;
+}
+
 struct err sandbox_user(char *note, size_t note_size, const char *user)
 {
-    if (user == NULL || geteuid() != 0) return OK;
-    const struct passwd *p = getpwnam(user);
-    if (p == NULL) {
-        snprintf(note, note_size, "there is no user %s: create it or change `user`", user);
-        return ERR(SYSTEM);
-    }
+    const struct passwd *p;
+    TRY(user_find(&p, note, note_size, user));
+    if (p == NULL) return geteuid() == 0 ? capabilities_drop(note, note_size) : OK;
     if (initgroups(p->pw_name, p->pw_gid) != 0 || setgid(p->pw_gid) != 0 || setuid(p->pw_uid) != 0)
         return say(note, note_size, "the identity could not be changed");
     return sandbox_begin(note, note_size); // a change of identity resets it
 }
 
-static bool rule_add(int rules, const char *folder, uint64_t access)
+static bool rule_add(int rules, int dir, uint64_t access)
 {
-    int dir = open(folder, O_PATH | O_CLOEXEC);
     struct landlock_path_beneath_attr below = {.allowed_access = access, .parent_fd = dir};
-    bool ok = dir >= 0 &&
-              syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0) == 0;
-    if (dir >= 0) close(dir);
-    return ok;
+    return dir >= 0 &&
+           syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0) == 0;
 }
 
 // config_folder: the rule is for the folder, because editors and mounts put a new file in place of
@@ -67,7 +94,7 @@ static bool config_folder(char *out, size_t size, const char *config)
 
 // landlock_enter: files below `writable` may be read and written, files beside `config` may be
 // read, nothing else in the file system.
-static bool landlock_enter(const char *writable, const char *config)
+static bool landlock_enter(int writable, const char *config)
 {
     const uint64_t handled = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                              LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
@@ -82,9 +109,12 @@ static bool landlock_enter(const char *writable, const char *config)
     char folder[4096];
     int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (rules < 0) return false;
-    bool ok = rule_add(rules, writable, journal) && config_folder(folder, sizeof folder, config) &&
-              rule_add(rules, folder, LANDLOCK_ACCESS_FS_READ_FILE) &&
+    int beside = config_folder(folder, sizeof folder, config) ? open(folder, O_PATH | O_CLOEXEC)
+                                                              : -1;
+    bool ok = rule_add(rules, writable, journal) &&
+              (beside < 0 || rule_add(rules, beside, LANDLOCK_ACCESS_FS_READ_FILE)) &&
               syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+    if (beside >= 0) close(beside); // what its user cannot reach anyway needs no rule
     close(rules);
     return ok;
 }
@@ -194,7 +224,7 @@ static bool seccomp_enter(void)
     return ok;
 }
 
-struct err sandbox_enter(char *note, size_t note_size, struct log *log, const char *writable,
+struct err sandbox_enter(char *note, size_t note_size, struct log *log, int writable,
                          const char *config)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

@@ -102,7 +102,8 @@ const struct setting signer_settings_table[] = {
      .optional = true,
      .min = 0,
      .max = 64,
-     .help = "Run as this user when started as root."},
+     .help = "Run as this user when started as root: files of `dir` and the passphrase are read "
+             "before, the journal is this user's."},
     {.key = "address",
      .type = SETTING_ADDRESS,
      IN(struct signer_settings, address),

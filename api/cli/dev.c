@@ -315,10 +315,12 @@ static unsigned cluster_port(const struct dev *d, unsigned i)
 static bool signer_config(struct dev *d)
 {
     char text[4096];
+    // Root's keys are read first; then the signer is nobody, whatever happens to it.
+    const char *user = geteuid() == 0 ? "user: nobody\n" : "";
     snprintf(
         text, sizeof text,
         "# Written by `certmill dev`; changes are lost at its next start.\n"
-        "dir: signer\npassphrase_file: passphrase\njournal: signer/journal\n"
+        "dir: signer\npassphrase_file: passphrase\njournal: signer/journal\n%s"
         "address: 127.0.0.1:%u\nprivate_address: 127.0.0.1:%u\n"
         "profiles:\n"
         "  server:\n    keys: [P-256, P-384, RSA-2048]\n    text: 24-hour server certificates\n"
@@ -326,7 +328,7 @@ static bool signer_config(struct dev *d)
         "24-hour certificates for servers and clients\n"
         "  short:\n    keys: [P-256]\n    validity: 1h\n    no_rev_avail: true\n    text: one-hour "
         "server certificates without revocation data\n",
-        signer_port(d), signer_private_port(d));
+        user, signer_port(d), signer_private_port(d));
     return file_write(d, "signer.yaml", 0644, text);
 }
 

@@ -1,7 +1,6 @@
 """signer: what was taken from its process; SIGHUP gives it and the front ends new profiles while orders are on their way; a journal that cannot grow, or was damaged, ends it and releases nothing."""
 import os
 import re
-import resource
 import signal
 import subprocess
 import threading
@@ -57,6 +56,10 @@ def sandboxed(dev, pid):
     with open(f"/proc/{pid}/status", encoding="utf-8") as f:
         status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
     check(status["NoNewPrivs"] == "1", "privileges may come back")
+    uids, caps = set(status["Uid"].split()), {status[name] for name in ("CapPrm", "CapEff", "CapInh", "CapAmb")}
+    check("0" not in uids and len(uids) == 1 and (os.geteuid() == 0 or uids == {str(os.geteuid())}), f"its user is {uids}")
+    check(caps == {"0" * 16}, f"capabilities {caps}")
+    check(os.stat(os.path.join(dev.state, "signer", "journal")).st_uid == int(uids.pop()), "the journal is another user's")
     check(status["Seccomp"] == ("0" if sanitized() else "2"), f"seccomp {status['Seccomp']}")
     line = logged(dev, "signer.sandbox")[-1]
     check(f"seccomp={0 if sanitized() else 1}" in line, line)
@@ -141,6 +144,14 @@ def level_and_rest(dev, pid):
     os.rename(path + ".away", path)
 
 
+def limit_files(pid, size):
+    """Bounds the size of files that a process may write, as its own user: root may not be allowed to."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        uid, gid = (int(next(line for line in f if line.startswith(key)).split()[1]) for key in ("Uid:", "Gid:"))
+    mine = {} if os.geteuid() else {"user": uid, "group": gid, "extra_groups": []}
+    subprocess.run(["prlimit", f"--pid={pid}", f"--fsize={size}:{size}"], check=True, cwd="/", **mine)
+
+
 def journal_fails(dev, responder):
     """A file that may not grow is a disk that is full: the signer ends with 1, nobody gets a certificate; after a restart the order is finished."""
     running = start(dev)
@@ -150,7 +161,7 @@ def journal_fails(dev, responder):
     order = client.new_order(["full.internal.test"])
     client.authorize(order, responder)
     records, certificates = len(dev.journal()), dev.psql("SELECT count(*) FROM certificates")
-    resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    limit_files(running.pid, 4096)
     client.finalize(order, csr_make(["full.internal.test"]))
     check(running.wait(20) == 1, f"the signer ended with {running.returncode}")
     check("nothing is signed any more" in logged(dev, "signer.journal_failed")[-1], "not said")

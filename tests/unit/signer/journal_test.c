@@ -486,11 +486,11 @@ static void says_what_is_wrong_with_the_folder(void **state)
     struct journal_options o = {
         .path = "/proc/no/such", .segment_size = SEGMENT, .index_max = INDEX};
     assert_err(journal_open(&j, note, &o, NOW_S), ERR_JOURNAL);
-    assert_non_null(strstr(note, "folder cannot be made: No such file"));
+    assert_non_null(strstr(note, "the journal folder /proc/no/such cannot be made (No such file"));
     o.path = fixture_path(&arena, folder, "file");
     fixture_write(o.path, SLICE_LIT("x"), 0600);
     assert_err(journal_open(&j, note, &o, NOW_S), ERR_JOURNAL);
-    assert_non_null(strstr(note, "folder cannot be opened: Not a directory"));
+    assert_non_null(strstr(note, "/file cannot be opened (Not a directory)"));
 }
 
 static void refuses_records_that_are_too_large(void **state)

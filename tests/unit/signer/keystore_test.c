@@ -216,10 +216,16 @@ static void says_what_is_wrong(void **state)
     assert_int_equal(missed, 0);
     struct keystore k;
     assert_ok(opened(&k)); // all is as it was
-    int64_t end = k.issuer.cert.not_after;
+    int64_t begin = k.issuer.cert.not_before, end = k.issuer.cert.not_after;
     closes(&k);
-    assert_err(keystore_open(&k, note, ca, passphrase, end), ERR_EXPIRED_CA);
+    assert_ok(keystore_open(&k, note, ca, passphrase, end)); // the last second
+    closes(&k);
+    assert_err(keystore_open(&k, note, ca, passphrase, end + 1), ERR_EXPIRED_CA);
+    assert_non_null(strstr(note, "issuer-1.pem has expired, at 20"));
     assert_non_null(strstr(note, "make a new one with a ceremony"));
+    assert_err(keystore_open(&k, note, ca, passphrase, begin - 1), ERR_EXPIRED_CA);
+    assert_non_null(strstr(note, "issuer-1.pem is not valid before 20"));
+    assert_non_null(strstr(note, "set this machine's clock"));
     assert_true(failed(keystore_open(&k, note, "/no/such/folder", passphrase, 0)));
     assert_non_null(strstr(note, "cannot open the folder /no/such/folder"));
 }

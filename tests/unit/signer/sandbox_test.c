@@ -189,8 +189,9 @@ static int status_of(bool (*attempt)(void), bool inside)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        int writable = open(journal, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (inside && (failed(sandbox_begin(note, sizeof note)) ||
-                       failed(sandbox_enter(note, sizeof note, NULL, journal, config))))
+                       failed(sandbox_enter(note, sizeof note, NULL, writable, config))))
             _exit(NOT_ENTERED);
         _exit(attempt() ? WORKED : FAILED);
     }
@@ -270,14 +271,51 @@ static void becomes_another_user_for_good(void **state)
     assert_int_equal(status_of(becomes_nobody, false), WORKED);
 }
 
+// Root without a user of its own keeps its files and nothing else.
+static bool gives_up_capabilities(void)
+{
+    char note[256], line[256];
+    bool none = true;
+    if (failed(sandbox_user(note, sizeof note, NULL)) || geteuid() != 0) return false;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (strncmp(line, "CapPrm:", 7) == 0 || strncmp(line, "CapEff:", 7) == 0)
+            none &= strtoull(line + 7, NULL, 16) == 0;
+    if (f != NULL) fclose(f);
+    return f != NULL && none && chown(journal, 1, 1) != 0 && errno == EPERM;
+}
+
+static void root_gives_up_its_capabilities(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) skip();
+    assert_int_equal(status_of(gives_up_capabilities, false), WORKED);
+}
+
+static void finds_the_user_before_becoming_it(void **state)
+{
+    (void)state;
+    char note[256] = "";
+    uid_t user = 7;
+    gid_t group = 7;
+    assert_false(failed(sandbox_user_find(note, sizeof note, &user, &group, NULL)));
+    assert_int_equal(user + group, 0);
+    if (geteuid() != 0) skip();
+    assert_false(failed(sandbox_user_find(note, sizeof note, &user, &group, "nobody")));
+    assert_int_equal(user, 65534);
+    assert_true(group > 0);
+    assert_true(failed(sandbox_user_find(note, sizeof note, &user, &group, "no-such-user-here")));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(files_are_out_of_reach),      TEST(calls_are_out_of_reach),
-        TEST(its_own_work_goes_on),        TEST(is_not_dumpable),
-        TEST(says_when_a_user_is_missing), TEST(becomes_another_user_for_good),
+        TEST(files_are_out_of_reach),         TEST(calls_are_out_of_reach),
+        TEST(its_own_work_goes_on),           TEST(is_not_dumpable),
+        TEST(says_when_a_user_is_missing),    TEST(becomes_another_user_for_good),
+        TEST(root_gives_up_its_capabilities), TEST(finds_the_user_before_becoming_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "cluster/err.h"
 #include "cluster/events.h"
 #include "cluster/rpc/call.h"
+#include "proto/der/der.h"
 #include "proto/err.h"
 #include "proto/rpc/signer.pb-c.h"
 #include "signer/err.h"
@@ -232,6 +233,21 @@ static void never_outlives_the_issuer(void **state)
     assert_null(judged(&in, last, &status));
     in = good_at(last + 61);
     assert_non_null(strstr(judged(&in, last, &status), "issuer's life"));
+    assert_int_equal(status, STATUS(REFUSED));
+}
+
+static void stays_within_the_issuers_constraints(void **state)
+{
+    (void)state;
+    int status;
+    struct cert_extension one = {
+        OID_NAME_CONSTRAINTS, true,
+        make_hex(&arena, "3012 a010 300e 820c 636f72702e6578616d706c65")}; // corp.example
+    struct intent in = corp_at(FIXTURE_NOW_S), other = good_at(FIXTURE_NOW_S);
+    keys.issuer.cert.extensions = &one;
+    keys.issuer.cert.extension_count = 1;
+    assert_null(judged(&in, FIXTURE_NOW_S, &status));
+    assert_non_null(strstr(judged(&other, FIXTURE_NOW_S, &status), "certificate permits"));
     assert_int_equal(status, STATUS(REFUSED));
 }
 
@@ -1046,6 +1062,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PURE(refuses_for_each_reason),
         PURE(never_outlives_the_issuer),
+        PURE(stays_within_the_issuers_constraints),
         PURE(keeps_old_profiles_for_an_hour),
         RIG(signs_and_repeats_itself),
         RIG(answers_each_of_a_batch),
