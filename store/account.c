@@ -1,11 +1,7 @@
 // account: accounts by id and by key.
 #include "store/internal.h"
 
-#define ACCOUNT_COLUMNS                                                                          \
-    "a.id, a.tenant, a.status::bigint, a.key_version::bigint, a.spki, a.thumbprint, a.contact, " \
-    "a.terms_agreed, a.eab_kid, a.created_at"
-
-static void row_read(struct account_row *out, const PGresult *r, int i, struct store_cmd *cmd)
+void account_row_read(struct account_row *out, const PGresult *r, int i, struct store_cmd *cmd)
 {
     *out = (struct account_row){.id = col_id(r, i, 0),
                                 .tenant = col_dup(r, i, 1, cmd),
@@ -34,24 +30,28 @@ static void on_created(struct flush *f, const PGresult *r, struct store_cmd *onl
         struct store_account_create *c = (struct store_account_create *)cmd;
         for (int i = 0; i < PQntuples(r); i++) {
             if (!is_key(r, i, c->row.tenant, c->row.thumbprint)) continue;
-            row_read(&c->out, r, i, cmd);
+            account_row_read(&c->out, r, i, cmd);
             c->created = id_eq(&c->out.id, &c->row.id);
         }
     }
 }
 
-// account_create_send: insert unless the key is known, then read what is there: the next
-// statement's snapshot sees the winner of a race.
+// account_create_send: the key first, unless it is known; then the accounts whose key it became,
+// and then what is there: each statement's snapshot sees the winner of a race for the key. A repeat
+// after a lost answer does not bring back a key that was changed meanwhile.
 void account_create_send(struct flush *f)
 {
-    struct params p, q;
+    struct params k, p, q;
     size_t at = 0, col[8];
+    params_init(&k);
     params_init(&p);
     params_init(&q);
     static const enum pg_type types[] = {PG_UUID,  PG_TEXT, PG_INT8, PG_BYTEA,
                                          PG_BYTEA, PG_TEXT, PG_BOOL, PG_TEXT};
     for (size_t i = 0; i < 8; i++) col[i] = params_array(&p, types[i]);
     size_t tenant = params_array(&q, PG_TEXT), thumbprint = params_array(&q, PG_BYTEA);
+    size_t key_tenant = params_array(&k, PG_TEXT), key = params_array(&k, PG_BYTEA),
+           key_account = params_array(&k, PG_UUID);
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ACCOUNT_CREATE, &at)) != NULL;) {
         const struct account_row *row = &((struct store_account_create *)cmd)->row;
         params_put_id(&p, col[0], &row->id);
@@ -64,16 +64,23 @@ void account_create_send(struct flush *f)
         params_put_text(&p, col[7], row->eab_kid);
         params_put_text(&q, tenant, row->tenant);
         params_put_bytes(&q, thumbprint, slice_of(row->thumbprint, 32));
+        params_put_text(&k, key_tenant, row->tenant);
+        params_put_bytes(&k, key, slice_of(row->thumbprint, 32));
+        params_put_id(&k, key_account, &row->id);
     }
+    flush_add(f, &k, flush_nothing,
+              "INSERT INTO account_keys SELECT t.tenant, t.thumbprint, t.account FROM unnest($1, "
+              "$2, $3) t(tenant, thumbprint, account) WHERE NOT EXISTS (SELECT FROM accounts a "
+              "WHERE a.id = t.account) ORDER BY t.tenant, t.thumbprint ON CONFLICT DO NOTHING");
     flush_add(f, &p, flush_nothing,
               "INSERT INTO accounts SELECT t.id, t.tenant, t.status, 1, t.spki, t.thumbprint, "
               "t.contact, t.terms, t.eab, now_us() "
               "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) t(id, tenant, status, spki, thumbprint, "
-              "contact, terms, eab) "
-              "ORDER BY t.tenant, t.thumbprint ON CONFLICT DO NOTHING");
+              "contact, terms, eab) JOIN account_keys k ON k.tenant = t.tenant AND k.thumbprint = "
+              "t.thumbprint AND k.account = t.id ORDER BY t.id ON CONFLICT DO NOTHING");
     flush_add(f, &q, on_created,
-              "SELECT " ACCOUNT_COLUMNS " FROM unnest($1, $2) t(tenant, thumbprint) JOIN accounts "
-              "a ON a.tenant = t.tenant AND a.thumbprint = t.thumbprint");
+              "SELECT " ACCOUNT_COLUMNS " FROM unnest($1, $2) t(tenant, thumbprint) JOIN "
+              "account_keys k USING (tenant, thumbprint) JOIN accounts a ON a.id = k.account");
 }
 
 static void on_got(struct flush *f, const PGresult *r, struct store_cmd *only)
@@ -85,7 +92,7 @@ static void on_got(struct flush *f, const PGresult *r, struct store_cmd *only)
         for (int i = 0; i < PQntuples(r) && !c->found; i++) {
             struct id id = col_id(r, i, 0);
             c->found = c->by_id ? id_eq(&id, &c->id) : is_key(r, i, c->tenant, c->thumbprint);
-            if (c->found) row_read(&c->out, r, i, cmd);
+            if (c->found) account_row_read(&c->out, r, i, cmd);
         }
     }
 }
@@ -117,8 +124,8 @@ void account_get_send(struct flush *f)
     if (keys > 0)
         flush_add(f, &q, on_got,
                   "SELECT " ACCOUNT_COLUMNS
-                  " FROM unnest($1, $2) t(tenant, thumbprint) JOIN accounts a ON a.tenant = "
-                  "t.tenant AND a.thumbprint = t.thumbprint");
+                  " FROM unnest($1, $2) t(tenant, thumbprint) JOIN account_keys k USING (tenant, "
+                  "thumbprint) JOIN accounts a ON a.id = k.account");
     else
         params_fini(&q);
 }

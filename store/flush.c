@@ -13,6 +13,8 @@ enum { RETRY_MAX = 5, RETRY_MS = 3 };
 
 static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_ACCOUNT_CREATE] = account_create_send,
+    [CMD_ACCOUNT_UPDATE] = account_update_send,
+    [CMD_ACCOUNT_KEY_CHANGE] = account_key_change_send,
     [CMD_ORDER_CREATE] = order_create_send,
     [CMD_AUTHZ_DECIDE] = authz_decide_send,
     [CMD_INTENT_CREATE] = intent_create_send,
@@ -106,8 +108,9 @@ bool flush_leaf_next(struct flush *f, enum cmd_kind kind,
     return found;
 }
 
-// ---- locks: every order that a flush will change, in id order, before anything is decided: the
-// next statement then decides on a snapshot that is newer than any wait (design.md section 4)
+// ---- locks: every order and every account that a flush will change, orders first, each in id
+// order, before anything is decided: the next statement then decides on a snapshot that is newer
+// than any wait (design.md section 4)
 
 static const struct id *order_changed(const struct store_cmd *cmd)
 {
@@ -125,18 +128,52 @@ static const struct id *order_changed(const struct store_cmd *cmd)
     }
 }
 
+static const struct id *account_changed(const struct store_cmd *cmd)
+{
+    switch ((enum cmd_kind)cmd->kind) {
+    case CMD_ACCOUNT_UPDATE:
+        return &((const struct store_account_update *)cmd)->id;
+    case CMD_ACCOUNT_KEY_CHANGE:
+        return &((const struct store_account_key_change *)cmd)->id;
+    default:
+        return NULL;
+    }
+}
+
 static int id_ptr_cmp(const void *a, const void *b)
 {
     return id_cmp(*(const struct id *const *)a, *(const struct id *const *)b);
 }
 
-static void locks_send(struct flush *f)
+// changed collects the ids that `id_of` gives, in order.
+static size_t changed(const struct flush *f, const struct id *ids[BATCH_MAX],
+                      const struct id *(*id_of)(const struct store_cmd *cmd))
 {
-    const struct id *ids[BATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < f->count; i++)
-        if ((ids[count] = order_changed(f->cmds[i])) != NULL) count++;
+        if ((ids[count] = id_of(f->cmds[i])) != NULL) count++;
     qsort(ids, count, sizeof *ids, id_ptr_cmp);
+    return count;
+}
+
+static void account_locks_send(struct flush *f)
+{
+    const struct id *ids[BATCH_MAX];
+    size_t count = changed(f, ids, account_changed);
+    struct params p;
+    if (count == 0) return;
+    params_init(&p);
+    size_t c = params_array(&p, PG_UUID);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || !id_eq(ids[i], ids[i - 1])) params_put_id(&p, c, ids[i]);
+    flush_add(f, &p, flush_nothing,
+              "SELECT FROM accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE");
+}
+
+static void order_locks_send(struct flush *f)
+{
+    const struct id *ids[BATCH_MAX];
+    size_t count = changed(f, ids, order_changed);
     for (size_t i = 0; i < count;) {
         int64_t leaf = leaf_of_id(LEAF_ORDERS, ids[i]);
         struct params p;
@@ -152,6 +189,12 @@ static void locks_send(struct flush *f)
         else
             params_fini(&p);
     }
+}
+
+static void locks_send(struct flush *f)
+{
+    order_locks_send(f);
+    account_locks_send(f);
 }
 
 // ---- sending

@@ -13,6 +13,8 @@ enum { WRITE_CONNS_MAX = 8, BATCH_MAX = 256, SQL_MAX = 16384, STEPS_MAX = CONN_G
 // Kinds in the order in which a flush writes them; the reads follow.
 enum cmd_kind {
     CMD_ACCOUNT_CREATE,
+    CMD_ACCOUNT_UPDATE,
+    CMD_ACCOUNT_KEY_CHANGE,
     CMD_ORDER_CREATE,
     CMD_AUTHZ_DECIDE,
     CMD_INTENT_CREATE,
@@ -130,6 +132,8 @@ bool flush_leaf_next(struct flush *f, enum cmd_kind kind,
 // One function per kind, which adds its statements for all commands of the kind in the flush.
 void account_create_send(struct flush *f);
 void account_get_send(struct flush *f);
+void account_update_send(struct flush *f);
+void account_key_change_send(struct flush *f);
 void order_create_send(struct flush *f);
 void order_get_send(struct flush *f);
 void authz_decide_send(struct flush *f);
@@ -142,6 +146,14 @@ void certificate_get_send(struct flush *f);
 void order_invalidate_send(struct flush *f);
 void node_heartbeat_send(struct flush *f);
 void lease_take_send(struct flush *f);
+
+// ---- account.c: rows of accounts, for the other files of that noun
+#define ACCOUNT_COLUMNS                                                                          \
+    "a.id, a.tenant, a.status::bigint, a.key_version::bigint, a.spki, a.thumbprint, a.contact, " \
+    "a.terms_agreed, a.eab_kid, a.created_at"
+// account_row_read reads row `i` of a result with exactly those columns; what does not fit into the
+// command's arena marks it CMD_FULL.
+void account_row_read(struct account_row *out, const PGresult *r, int i, struct store_cmd *cmd);
 
 // ---- leaves.c: which partitions there are
 // leaves_want makes the store look again when a leaf that `cmd` needs is not in its list and that

@@ -50,16 +50,17 @@ static void orders_insert(struct flush *f, int64_t leaf)
 {
     struct params p, q;
     char name[LEAF_NAME_MAX];
-    size_t at = 0, col[11];
+    size_t at = 0, col[12];
     static const enum pg_type types[] = {PG_UUID, PG_UUID, PG_TEXT, PG_INT8, PG_BYTEA, PG_BYTEA,
-                                         PG_INT8, PG_TEXT, PG_INT8, PG_INT8, PG_INT8};
+                                         PG_INT8, PG_TEXT, PG_INT8, PG_INT8, PG_INT8,  PG_INT8};
     params_init(&p);
     params_init(&q);
-    for (size_t i = 0; i < 11; i++) col[i] = params_array(&p, types[i]);
+    for (size_t i = 0; i < 12; i++) col[i] = params_array(&p, types[i]);
     size_t id = params_array(&q, PG_UUID);
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ORDER_CREATE, &at)) != NULL;) {
         if (create_leaf(cmd) != leaf) continue;
-        const struct order_row *o = &((struct store_order_create *)cmd)->order;
+        const struct store_order_create *c = (struct store_order_create *)cmd;
+        const struct order_row *o = &c->order;
         params_put_id(&p, col[0], &o->id);
         params_put_id(&p, col[1], &o->account);
         params_put_text(&p, col[2], o->tenant);
@@ -71,16 +72,18 @@ static void orders_insert(struct flush *f, int64_t leaf)
         params_put_int(&p, col[8], o->not_before);
         params_put_int(&p, col[9], o->not_after);
         params_put_int(&p, col[10], o->expires_at_us);
+        params_put_int(&p, col[11], c->key_version);
         params_put_id(&q, id, &o->id);
     }
     leaf_name(name, LEAF_ORDERS, leaf);
     flush_add(f, &p, flush_nothing,
               "INSERT INTO %s SELECT t.id, t.account, t.tenant, t.status, t.identifiers, t.authzs, "
               "t.pending, t.profile, t.not_before, t.not_after, '', NULL, t.expires_at, now_us() "
-              "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) t(id, account, tenant, "
-              "status, identifiers, authzs, pending, profile, not_before, not_after, expires_at) "
-              "JOIN accounts a ON a.id = t.account AND a.status = 1 AND a.tenant = t.tenant ORDER "
-              "BY t.id ON CONFLICT DO NOTHING",
+              "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) t(id, account, "
+              "tenant, status, identifiers, authzs, pending, profile, not_before, not_after, "
+              "expires_at, key_version) "
+              "JOIN accounts a ON a.id = t.account AND a.status = 1 AND a.tenant = t.tenant AND "
+              "a.key_version = t.key_version ORDER BY t.id ON CONFLICT DO NOTHING",
               name);
     flush_add(f, &q, on_created, "SELECT id, created_at FROM %s WHERE id = ANY($1)", name);
 }

@@ -25,7 +25,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 1 }; // the version this program needs
+enum { STORE_SCHEMA_VERSION = 2 }; // the version this program needs
 
 struct store_options {
     const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
@@ -112,6 +112,46 @@ struct store_account_get {
 };
 void store_account_get(struct store *s, struct store_account_get *c);
 
+// enum account_outcome: what became of a change of an account. Both changes lock the account, then
+// decide: it is valid, and its key is the one that verified the request (`key_version`).
+enum account_outcome {
+    ACCOUNT_CHANGED = 1,
+    ACCOUNT_UNKNOWN,
+    ACCOUNT_NOT_VALID,   // `out.status` says what it is
+    ACCOUNT_KEY_CHANGED, // the request was verified with an older key
+    ACCOUNT_KEY_TAKEN,   // `taken_by` has the new key
+};
+
+// store_account_update sets what is asked for, or all of it not (RFC 8555 sections 7.3.2
+// and 7.3.6). `out` is the row as it is after the commit, also when nothing was changed; empty when
+// there is none.
+struct store_account_update {
+    struct store_cmd cmd;
+    struct id id;
+    uint32_t key_version;
+    bool set_contact, deactivate;
+    struct slice contact; // JSON array text, when set_contact
+    enum account_outcome outcome;
+    struct account_row out;
+};
+void store_account_update(struct store *s, struct store_account_update *c);
+
+// store_account_key_change gives the account another key and sets the old one free, unless an
+// account of the tenant has the new key (RFC 8555 section 7.3.5). The version grows by one. Of
+// several changes of one account that meet in one flush the first is made; the others get
+// ACCOUNT_KEY_CHANGED.
+struct store_account_key_change {
+    struct store_cmd cmd;
+    struct id id;
+    uint32_t key_version; // of the old key
+    struct slice spki;    // the new key
+    uint8_t thumbprint[32];
+    enum account_outcome outcome;
+    struct id taken_by;
+    struct account_row out;
+};
+void store_account_key_change(struct store *s, struct store_account_key_change *c);
+
 // ---- orders and authorizations (RFC 8555 sections 7.1.3 and 7.1.4)
 enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
 enum authz_status {
@@ -163,11 +203,12 @@ struct order_row {
 };
 
 // store_order_create inserts the order with its new pending authorizations (authzs[i].order is set
-// to the order). The account must be valid.
+// to the order). The account must be valid and its key the one that verified the request.
 enum order_create_outcome { ORDER_CREATED = 1, ORDER_ACCOUNT_NOT_VALID };
 struct store_order_create {
     struct store_cmd cmd;
     struct order_row order;
+    uint32_t key_version;
     struct authz_row *authzs; // the pending ones to insert
     size_t authz_count;
     enum order_create_outcome outcome;

@@ -146,7 +146,7 @@ static void on_created(struct store_cmd *cmd, struct err err)
         return;
     }
     if (n->create.outcome != ORDER_CREATED) {
-        request_fail_account(r, "not valid any more");
+        request_fail_account(r, "not valid any more, or has another key by now");
         return;
     }
     edge_count(r->edge, &METRIC_ORDERS);
@@ -307,5 +307,6 @@ void order_new(struct request *r)
         return;
     n->r = r;
     n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
+    n->create.key_version = r->key_version;
     store_order_create(r->edge->store, &n->create);
 }

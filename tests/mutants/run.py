@@ -15,6 +15,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 ROWS = [
     ("orders are locked in the order of their ids", "store/flush.c", "ORDER BY id FOR NO KEY UPDATE", "ORDER BY id DESC FOR NO KEY UPDATE", ["rules"]),
     ("lock first, decide next", "store/flush.c", "if (!f->read) locks_send(f);", "if (f->count > 1000) locks_send(f);", ["rules"]),
+    ("accounts are locked before they are decided about", "store/flush.c", "    account_locks_send(f);\n}", "    if (f->count > 1000) account_locks_send(f);\n}", ["account"]),
+    ("updates of one account in one flush are added up", "store/account_change.c", "WHERE outcome \"\n        \"= 1 GROUP BY id), \"", "WHERE outcome \"\n        \"= 1 GROUP BY id, n), \"", ["account"]),
+    ("an account is changed by its present key", "store/account_change.c", "WHEN a.key_version <> t.key_version THEN \"\n        \"4 ", "\"\n        \"", ["account"]),
+    ("a key that is somebody's is not taken", "store/account_change.c", "WHEN k.account IS DISTINCT FROM a.id OR", "WHEN", ["account"]),
+    ("the old key is free after a change", "store/account_change.c", "x AS (DELETE FROM account_keys k USING d WHERE d.outcome = 1 AND", "x AS (DELETE FROM account_keys k USING d WHERE d.outcome = 9 AND", ["account", "doubt"]),
+    ("an account is made once for its key", "store/account.c", "JOIN account_keys k ON k.tenant = t.tenant AND k.thumbprint = \"\n              \"t.thumbprint AND k.account = t.id ORDER", "ORDER", ["account", "store"]),
     ("decisions of one flush are added up", "store/authz.c", "authzs_pending = o.authzs_pending - s.good", "authzs_pending = o.authzs_pending - least(s.good, 1)", ["rules", "store"]),
     ("an order becomes ready by its counter", "store/authz.c", "WHEN o.authzs_pending - s.good <= 0 THEN 2", "WHEN o.authzs_pending - s.good <= 1 THEN 2", ["store", "rules"]),
     ("one order is finalized once in a flush", "store/finalize.c", "if (intent_leaf(cmd) == leaf && flush_is_first(f, cmd, intent_order))", "if (intent_leaf(cmd) == leaf)", ["rules", "store"]),

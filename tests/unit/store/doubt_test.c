@@ -22,10 +22,12 @@ static int64_t metric(const struct metric *m) { return metric_total(metrics, m);
 // ---- one flush with a command of every kind that writes
 
 struct all {
-    struct account_row account;
+    struct account_row account, updated, rekeyed;
     struct order_made made, decided, intended, committed, invalidated;
     struct authz_row authzs[4];
     struct store_account_create a;
+    struct store_account_update u;
+    struct store_account_key_change k;
     struct store_order_create o;
     struct store_authz_decide d[2];
     struct store_intent_create i;
@@ -39,6 +41,8 @@ struct all {
 static void all_prepare(struct all *x)
 {
     x->account = account_make();
+    x->updated = account_make();
+    x->rekeyed = account_make();
     x->made = (struct order_made){
         .account = x->account.id, .id = new_id(), .authzs = {new_id()}, .authz_count = 1};
     x->decided = order_make(&x->account, 2);
@@ -52,6 +56,15 @@ static void all_send(struct all *x, struct store *s)
     x->a = (struct store_account_create){.cmd = cmd(), .row = x->account};
     x->a.row.id = new_id();
     shard_random(shard, x->a.row.thumbprint, sizeof x->a.row.thumbprint);
+    x->u = (struct store_account_update){.cmd = cmd(),
+                                         .id = x->updated.id,
+                                         .key_version = 1,
+                                         .deactivate = true,
+                                         .set_contact = true,
+                                         .contact = SLICE_LIT("[\"mailto:a@b.test\"]")};
+    x->k = (struct store_account_key_change){
+        .cmd = cmd(), .id = x->rekeyed.id, .key_version = 1, .spki = SLICE_LIT("0spki")};
+    shard_random(shard, x->k.thumbprint, sizeof x->k.thumbprint);
     x->o = order_create_of(&x->made, x->authzs);
     x->i = intent_of(&x->intended, 3);
     x->c = commit_of(&x->committed, 4);
@@ -62,6 +75,8 @@ static void all_send(struct all *x, struct store *s)
     x->h = (struct store_node_heartbeat){
         .cmd = cmd(), .self = {.node = x->account.id, .boot = 5}, .keep_ms = 60000};
     store_account_create(s, &x->a);
+    store_account_update(s, &x->u);
+    store_account_key_change(s, &x->k);
     store_order_create(s, &x->o);
     for (size_t k = 0; k < 2; k++) {
         x->d[k] = decision(&x->decided, k, true);
@@ -78,10 +93,18 @@ static void all_send(struct all *x, struct store *s)
 static void all_check(const struct all *x)
 {
     char id[UUID_TEXT_SIZE];
-    const struct store_cmd *cmds[] = {&x->a.cmd, &x->o.cmd, &x->d[0].cmd, &x->d[1].cmd, &x->i.cmd,
-                                      &x->c.cmd, &x->v.cmd, &x->l.cmd,    &x->h.cmd};
+    const struct store_cmd *cmds[] = {&x->a.cmd,    &x->u.cmd,    &x->k.cmd, &x->o.cmd,
+                                      &x->d[0].cmd, &x->d[1].cmd, &x->i.cmd, &x->c.cmd,
+                                      &x->v.cmd,    &x->l.cmd,    &x->h.cmd};
     for (size_t k = 0; k < COUNT_OF(cmds); k++) assert_ok(result(cmds[k]));
     assert_true(x->a.created);
+    assert_int_equal(x->u.outcome, ACCOUNT_CHANGED);
+    assert_int_equal(x->u.out.status, ACCOUNT_DEACTIVATED);
+    assert_true(slice_eq(x->u.out.contact, x->u.contact));
+    assert_int_equal(x->k.outcome, ACCOUNT_CHANGED);
+    assert_int_equal(x->k.out.key_version, 2);
+    uuid_text(id, &x->rekeyed.id);
+    assert_int_equal(sql_int("SELECT count(*) FROM account_keys WHERE account = '%s'", id), 1);
     assert_int_equal(x->o.outcome, ORDER_CREATED);
     assert_true(x->d[0].decided && x->d[1].decided);
     assert_int_equal(x->i.outcome, INTENT_CREATED);

@@ -107,6 +107,7 @@ struct store_order_create order_create_of(const struct order_made *m, struct aut
                   .authzs_pending = (uint32_t)m->authz_count,
                   .profile = SLICE_LIT("p"),
                   .expires_at_us = now_us() + 3600000000ll},
+        .key_version = 1,
         .authzs = authzs,
         .authz_count = m->authz_count};
 }

@@ -1,4 +1,5 @@
 // migrate: the schema brought up to date once, however many try, and only where it is known.
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 #include "proto/err.h"
 #include "store/err.h"
 #include "store/events.h"
+#include "store/schema.h"
 #include "tests/unit/store/fixture.h"
 
 enum { MIGRATORS = 4 };
@@ -54,6 +56,35 @@ static void of_many_at_once_one_does_it(void **state)
     }
     assert_int_equal(did, 1);
     assert_int_equal(sql_int("SELECT count(*) FROM schema_version"), STORE_SCHEMA_VERSION);
+}
+
+// A database of the first version has accounts, and each is found by its key afterwards.
+static void accounts_of_version_1_keep_their_keys(void **state)
+{
+    (void)state;
+    char old[512], note[256];
+    int from, to;
+    snprintf(old, sizeof old, "%s dbname=old", pg.conninfo);
+    sql_run("CREATE DATABASE old");
+    PGconn *c = PQconnectdb(old);
+    assert_int_equal(PQstatus(c), CONNECTION_OK);
+    PQclear(PQexec(c, migrations[0].sql));
+    sql_on(c, "INSERT INTO accounts SELECT gen_random_uuid(), 't' || i %% 2, 1, 1, '', "
+              "sha256(i::text::bytea), '[]', true, '', 0 FROM generate_series(1, 10) i");
+    char checksum[65];
+    uint8_t digest[32];
+    SHA256((const uint8_t *)migrations[0].sql, strlen(migrations[0].sql), digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(checksum + 2 * i, 3, "%02x", digest[i]);
+    sql_on(c, "CREATE TABLE schema_version (version integer PRIMARY KEY, checksum text NOT NULL, "
+              "applied_at timestamptz NOT NULL)");
+    sql_on(c, "INSERT INTO schema_version VALUES (1, '%s', now())", checksum);
+    if (failed(store_migrate(old, &from, &to, note, sizeof note))) fail_msg("%s", note);
+    assert_int_equal(from, 1);
+    PGresult *r = PQexec(c, "SELECT count(*) FROM accounts a JOIN account_keys k ON k.account = "
+                            "a.id AND k.tenant = a.tenant AND k.thumbprint = a.thumbprint");
+    assert_string_equal(PQgetvalue(r, 0, 0), "10");
+    PQclear(r);
+    PQfinish(c);
 }
 
 static void again_changes_nothing(void **state)
@@ -178,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_schema_it_says_what_to_do),
         cmocka_unit_test(of_many_at_once_one_does_it),
+        cmocka_unit_test(accounts_of_version_1_keep_their_keys),
         cmocka_unit_test(again_changes_nothing),
         cmocka_unit_test(the_first_partitions_are_made),
         cmocka_unit_test(a_newer_schema_is_refused),

@@ -97,11 +97,10 @@ static void no_statement_reads_a_whole_leaf(void **state)
     stats_want("SELECT sum(n_tup_ins)::bigint FROM pg_stat_user_tables WHERE relname ~ "
                "'^certificates_'",
                ROUNDS * DEPTH);
-    // Each index of a leaf was built by one scan, when it was made.
     assert_int_equal(
-        sql_int("SELECT count(*) FROM pg_stat_user_tables s WHERE relname ~ "
-                "'^(orders|authorizations|intents|certificates)_|^(accounts|intents_open)$' AND "
-                "seq_scan > (SELECT count(*) FROM pg_index WHERE indrelid = s.relid)"),
+        sql_int("SELECT count(*) FROM pg_stat_user_tables WHERE relname ~ "
+                "'^(orders|authorizations|intents|certificates)_|^(accounts|account_keys|intents_"
+                "open)$' AND seq_scan > 0"),
         0);
     // An order is updated three times; nearly always within its page.
     assert_int_equal(sql_int("SELECT sum(n_tup_upd)::bigint FROM pg_stat_user_tables WHERE relname "
@@ -116,6 +115,7 @@ static void no_statement_reads_a_whole_leaf(void **state)
 static int setup(void **state)
 {
     if (fixture_setup(state) != 0) return -1;
+    sql_run("SELECT pg_stat_reset()"); // what the migrations scanned does not count
     struct store_options o = options_usual;
     o.queue_age_ms = 20000;
     fast = store_open(pg.conninfo, &o);

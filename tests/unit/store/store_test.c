@@ -294,6 +294,7 @@ static void a_row_the_database_refuses_fails_alone(void **state)
         made[i] = (struct order_made){.id = new_id()};
         c[i] = (struct store_order_create){
             .cmd = cmd(),
+            .key_version = 1,
             .order = {.id = made[i].id,
                       .account = a.id,
                       .tenant = a.tenant,
@@ -423,6 +424,7 @@ static void a_crash_in_the_middle_loses_nothing(void **state)
         struct store_order_create c[MANY];
         for (int i = 0; i < MANY; i++) {
             c[i] = (struct store_order_create){.cmd = cmd(),
+                                               .key_version = 1,
                                                .order = {.id = new_id(),
                                                          .account = a.id,
                                                          .tenant = a.tenant,
