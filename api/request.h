@@ -36,6 +36,7 @@ struct request {
     struct redemption redemption;
     struct jwk key;   // that verified the request
     bool has_account; // KID routes
+    bool account_is_cached; // as it was some seconds ago at most
     struct id account;
     enum account_status account_status;
     uint32_t key_version;

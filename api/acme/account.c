@@ -1,4 +1,4 @@
-// account: newAccount and account reads (RFC 8555 sections 7.1.2 and 7.3).
+// account: newAccount, reads, contacts and the end of accounts (RFC 8555 sections 7.1.2 and 7.3).
 #include "api/acme/handlers.h"
 #include "api/events.h"
 
@@ -206,17 +206,77 @@ void account_new(struct request *r)
         account_create(r);
 }
 
-// account_post reads the account; an empty object reads it too (a known client sends one). Changes
-// of an account are not served yet.
+// ---- changes (RFC 8555 sections 7.3.2 and 7.3.6)
+
+struct account_update {
+    struct store_account_update update;
+    struct request *r;
+};
+
+void account_change_respond(struct request *r, enum account_outcome outcome,
+                            const struct account_row *row)
+{
+    if (row->status == ACCOUNT_VALID || outcome == ACCOUNT_CHANGED)
+        (void)edge_account_keep(r->edge, row);
+    switch (outcome) {
+    case ACCOUNT_CHANGED:
+        account_respond(r, 200, row);
+        return;
+    case ACCOUNT_NOT_VALID:
+        request_fail_account(r, account_status_text(row->status));
+        return;
+    case ACCOUNT_KEY_CHANGED:
+        request_fail_status(r, PROBLEM_UNAUTHORIZED, 401,
+                            "the account has another key by now; nothing was changed");
+        return;
+    default:
+        request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST, "there is no such account any more");
+        return;
+    }
+}
+
+static void on_updated(struct store_cmd *cmd, struct err err)
+{
+    struct account_update *u = LIST_OWNER(LIST_OWNER(cmd, struct store_account_update, cmd),
+                                          struct account_update, update);
+    struct request *r = u->r;
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(err))
+        request_fail_err(r, err);
+    else
+        account_change_respond(r, u->update.outcome, &u->update.out);
+}
+
+// account_update takes "contact" and the one change of status that a client may make; every other
+// member must be ignored (RFC 8555 section 7.3.2).
+static void account_update(struct request *r)
+{
+    struct slice status = SLICE_NONE;
+    struct account_update *u = REQUEST_NEW(r, struct account_update);
+    if (u == NULL) return;
+    u->r = r;
+    u->update = (struct store_account_update){
+        .cmd = {.done = on_updated, .arena = request_arena(r)},
+        .id = r->account,
+        .key_version = r->key_version,
+        .set_contact = json_present(json_get(r->payload, "contact"))};
+    u->update.deactivate = !failed(json_string(json_get(r->payload, "status"), &status)) &&
+                           slice_eq_str(status, "deactivated");
+    if (u->update.set_contact && !contacts_take(r, &u->update.contact)) return;
+    if (u->update.set_contact || u->update.deactivate)
+        store_account_update(r->edge->store, &u->update);
+    else
+        account_find(r);
+}
+
+// account_post reads the account, or changes it; an empty object reads it, too (a known client
+// sends one).
 void account_post(struct request *r)
 {
     struct id id;
     if (!request_object(r, &id, "account")) return;
     if (!id_eq(&id, &r->account))
         request_fail(r, PROBLEM_UNAUTHORIZED, "this is another account's URL");
-    else if (json_size(r->payload) > 0)
-        request_fail_status(r, PROBLEM_MALFORMED, 501,
-                            "this server does not change accounts: send an empty payload");
     else
-        account_find(r);
+        account_update(r);
 }

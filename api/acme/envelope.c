@@ -70,12 +70,16 @@ static bool verify_alone(struct verify_job *job)
     return !failed(r->verify_err);
 }
 
+static void account_read(struct request *r, const struct id *id);
+
 static void on_verified(struct verify_job *job, bool ok)
 {
     struct request *r = LIST_OWNER(job, struct request, verify);
     struct err e = ok ? OK : r->verify_err;
     request_stage(r, &METRIC_STAGE_VERIFY);
-    if (!failed(e) && r->has_account && r->account_status != ACCOUNT_VALID)
+    if (failed(e) && r->account_is_cached)
+        account_read(r, &r->account); // its key may have been changed elsewhere: once more
+    else if (!failed(e) && r->has_account && r->account_status != ACCOUNT_VALID)
         request_fail_account(r, account_status_text(r->account_status));
     else if (!failed(e))
         redeem(r);
@@ -94,7 +98,7 @@ static void verify_start(struct request *r)
     r->verify.done = on_verified;
     r->verify.recurring = r->has_account;
     r->verify_err = ERR(BAD_JWS_SIGNATURE);
-    if (!jws_p256_take(&r->verify.p256, &r->jws, &r->key)) r->verify.alone = verify_alone;
+    r->verify.alone = jws_p256_take(&r->verify.p256, &r->jws, &r->key) ? NULL : verify_alone;
     verifier_add(&r->edge->verifier, &r->verify);
 }
 
@@ -106,7 +110,7 @@ static void account_unknown(struct request *r)
                  "\"kid\" is not the URL of an account of this server");
 }
 
-static void account_use(struct request *r, const struct cached_account *c)
+static void account_use(struct request *r, const struct cached_account *c, bool is_cached)
 {
     if (c == NULL || strcmp(c->tenant, r->tenant->settings->name) != 0) {
         account_unknown(r);
@@ -115,6 +119,7 @@ static void account_use(struct request *r, const struct cached_account *c)
     r->key = c->key;
     r->account = c->id;
     r->has_account = true;
+    r->account_is_cached = is_cached;
     r->account_status = c->status;
     r->key_version = c->key_version;
     verify_start(r);
@@ -129,11 +134,22 @@ static void on_account(struct store_cmd *cmd, struct err err)
 {
     struct account_read *a = LIST_OWNER(LIST_OWNER(cmd, struct store_account_get, cmd),
                                         struct account_read, get);
-    request_stage(a->r, &METRIC_STAGE_STORE);
+    struct request *r = a->r;
+    request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err))
-        request_fail_err(a->r, err);
+        request_fail_err(r, err);
     else
-        account_use(a->r, a->get.found ? edge_account_keep(a->r->edge, &a->get.out) : NULL);
+        account_use(r, a->get.found ? edge_account_keep(r->edge, &a->get.out) : NULL, false);
+}
+
+static void account_read(struct request *r, const struct id *id)
+{
+    struct account_read *a = REQUEST_NEW(r, struct account_read);
+    if (a == NULL) return;
+    *a = (struct account_read){
+        .get = {.cmd = {.done = on_account, .arena = request_arena(r)}, .by_id = true, .id = *id},
+        .r = r};
+    store_account_get(r->edge->store, &a->get);
 }
 
 // kid_parse takes the account's id out of its URL, which must be of this tenant at this host.
@@ -152,16 +168,10 @@ static void account_find(struct request *r)
         return;
     }
     const struct cached_account *c = edge_account_cached(r->edge, &id);
-    if (c != NULL) {
-        account_use(r, c);
-        return;
-    }
-    struct account_read *a = REQUEST_NEW(r, struct account_read);
-    if (a == NULL) return;
-    *a = (struct account_read){
-        .get = {.cmd = {.done = on_account, .arena = request_arena(r)}, .by_id = true, .id = id},
-        .r = r};
-    store_account_get(r->edge->store, &a->get);
+    if (c != NULL)
+        account_use(r, c, true);
+    else
+        account_read(r, &id);
 }
 
 // ---- form
@@ -189,7 +199,7 @@ static bool url_ok(struct request *r)
                                                  SLICE_ARG(r->x->request.path)));
 }
 
-static void form_refuse(struct request *r, struct err e, const char *note)
+void envelope_form_refuse(struct request *r, struct err e, const char *note)
 {
     if (err_class(e) == ERR_CLASS_BUSY)
         request_fail_err(r, e);
@@ -216,7 +226,7 @@ void envelope_check(struct request *r)
     struct err e = jws_parse(&r->jws, &note, request_arena(r), r->x->request.body, JWS_USE_REQUEST);
     request_stage(r, &METRIC_STAGE_PARSE);
     if (failed(e))
-        form_refuse(r, e, note);
+        envelope_form_refuse(r, e, note);
     else if (!nonce_fresh(r))
         bad_nonce(r);
     else if (!url_ok(r))

@@ -10,6 +10,7 @@ void nonce_get(struct request *r);
 // is parsed.
 void account_new(struct request *r);
 void account_post(struct request *r);
+void key_change(struct request *r);
 void order_new(struct request *r);
 void order_read(struct request *r);
 void finalize_post(struct request *r);
@@ -20,6 +21,13 @@ void certificate_read(struct request *r);
 // account_status_text is the text of documents ("valid"). Never NULL.
 const char *account_status_text(enum account_status s);
 
+// account_change_respond answers for a change of the request's account with what became of it: the
+// account document, or a problem. Not for ACCOUNT_KEY_TAKEN.
+void account_change_respond(struct request *r, enum account_outcome outcome,
+                            const struct account_row *row);
+// envelope_form_refuse answers for a JWS that jws_parse refused; `note` is jws_parse's, "" for
+// none.
+void envelope_form_refuse(struct request *r, struct err e, const char *note);
 // envelope_check authenticates a POST (RFC 8555 sections 6.2 to 6.5), then runs the route's
 // handler.
 void envelope_check(struct request *r);

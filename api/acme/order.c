@@ -146,7 +146,8 @@ static void on_created(struct store_cmd *cmd, struct err err)
         return;
     }
     if (n->create.outcome != ORDER_CREATED) {
-        request_fail_account(r, "not valid any more, or has another key by now");
+        request_fail_status(r, PROBLEM_UNAUTHORIZED, 401,
+                            "the account is not valid any more, or has another key by now");
         return;
     }
     edge_count(r->edge, &METRIC_ORDERS);
