@@ -34,8 +34,8 @@ struct request {
     // after the envelope
     struct jws jws;
     struct redemption redemption;
-    struct jwk key;   // that verified the request
-    bool has_account; // KID routes
+    struct jwk key;         // that verified the request
+    bool has_account;       // KID routes
     bool account_is_cached; // as it was some seconds ago at most
     struct id account;
     enum account_status account_status;
