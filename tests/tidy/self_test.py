@@ -166,6 +166,15 @@ class Docs(unittest.TestCase):
         for text, want in (("`tests/unit/a_test.c: fails`", "has no fails"), ("`tests/unit/b_test.c: works`", "does not exist"), ("`api/nothing.c`", "does not exist")):
             self.assertTrue(any(want in p for p in problems(text)), text)
 
+    def test_requirements(self):
+        def problems(text):
+            return list(docs.requirement_problems("a.md", text, 2))
+
+        one, two = "| 1 | a | `tests/unit/a_test.c: works` |\n", "| 2 | b | not here yet |\n"
+        self.assertEqual(problems("| | need | tests |\n|---|---|---|\n" + one + two), [])
+        for text, want in ((one, "rows 1 to 2"), (two + one, "in their order"), (one + two + two, "rows 1 to 2"), (one + "| 2 | b | soon |\n", "row 2 names no test")):
+            self.assertTrue(any(want in p for p in problems(text)), text)
+
 
 class Hardening(unittest.TestCase):
     def test_baseline(self):
