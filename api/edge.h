@@ -82,6 +82,7 @@ struct edge {
     struct validator *validator;
     const struct identity *identity;
     struct server *server;
+    struct http_budget budget; // of the server's requests
     struct node_rpc *node_rpc;
     struct server *private_server; // first shard only
     struct jobs *jobs;             // first shard only

@@ -205,6 +205,8 @@ static struct err peers_start(struct program *p, struct edge *e)
 static struct err acme_start(struct program *p, struct edge *e)
 {
     const struct settings *s = settings_of(p);
+    size_t all = (size_t)s->server.requests_memory, bodies = 4 * (size_t)s->server.body_max;
+    e->budget = (struct http_budget){.size_max = all};
     struct server_options o = {.name = "acme",
                                .listen = s->server.address.address,
                                .listen_len = s->server.address.len,
@@ -215,7 +217,9 @@ static struct err acme_start(struct program *p, struct edge *e)
                                         .header_count_max = 100,
                                         .streams_max = 128,
                                         .abuse_max = 100,
-                                        .out_size_max = 1 << 20},
+                                        .out_size_max = 1 << 20,
+                                        .in_size_max = all / 16 > bodies ? all / 16 : bodies,
+                                        .budget = &e->budget},
                                .conns_max = (unsigned)s->server.conns_max,
                                .conns_per_peer_max = (unsigned)s->server.conns_per_peer_max,
                                .handshake_ms = (unsigned)s->server.handshake_ms,
@@ -416,7 +420,8 @@ static void started_say(struct program *p)
         LOG_STR("tls", tls_library_version()), LOG_STR("io", shards_io_name(p->shards)),
         LOG_INT("cores", p->count), LOG_INT("connections_max", s->server.conns_max),
         LOG_STR("p256", p256_kernel_name(edge_p256(s))), LOG_INT("issuances_max", ISSUANCES_MAX),
-        LOG_INT("validations_max", VALIDATIONS_MAX), LOG_INT("bytes_per_core", edge));
+        LOG_INT("validations_max", VALIDATIONS_MAX), LOG_INT("bytes_per_core", edge),
+        LOG_INT("request_bytes_max", s->server.requests_memory));
     log_flush(p->log);
 }
 

@@ -40,7 +40,7 @@ struct settings {
         struct config_address address;
         const char *chain, *key;        // PEM files
         struct config_list proxy_peers; // struct address_range
-        int64_t conns_max, conns_per_peer_max, body_max;
+        int64_t conns_max, conns_per_peer_max, body_max, requests_memory;
         int64_t handshake_ms, head_ms, body_ms, idle_ms, write_ms, request_ms;
         int64_t drain_accept_ms, drain_ms;
     } server;

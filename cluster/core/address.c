@@ -147,9 +147,7 @@ unsigned address_port(const struct sockaddr *a)
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static const uint8_t nat64_prefix[12] = {0, 0x64, 0xff, 0x9b};
 
-// bytes_of is the 128-bit form; an IPv4 address inside an IPv6 one (mapped, or NAT64 64:ff9b::/96)
-// becomes ::ffff:a.b.c.d.
-static bool bytes_of(uint8_t out[16], const struct sockaddr *a)
+bool address_bytes(uint8_t out[16], const struct sockaddr *a)
 {
     if (a->sa_family == AF_INET) {
         memcpy(out, mapped_prefix, 12);
@@ -160,6 +158,11 @@ static bool bytes_of(uint8_t out[16], const struct sockaddr *a)
     memcpy(out, &((const struct sockaddr_in6 *)a)->sin6_addr, 16);
     if (memcmp(out, nat64_prefix, 12) == 0) memcpy(out, mapped_prefix, 12);
     return true;
+}
+
+bool address_is_ipv4(const uint8_t bytes[16])
+{
+    return memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0;
 }
 
 static bool prefix_eq(const uint8_t a[16], const uint8_t b[16], unsigned bits)
@@ -189,7 +192,7 @@ struct err address_range_parse(struct address_range *out, struct slice text)
     if (a.ss_family == AF_INET6 &&
         memcmp(&((struct sockaddr_in6 *)&a)->sin6_addr, nat64_prefix, sizeof nat64_prefix) == 0)
         return ERR(BAD_ADDRESS);
-    (void)bytes_of(r.bytes, (struct sockaddr *)&a);
+    (void)address_bytes(r.bytes, (struct sockaddr *)&a);
     // Bits behind the prefix must be zero: "10.1.2.3/8" is more likely a slip than a wish.
     uint8_t masked[16] = {0};
     memcpy(masked, r.bytes, r.bits / 8);
@@ -203,5 +206,5 @@ struct err address_range_parse(struct address_range *out, struct slice text)
 bool address_range_has(const struct address_range *r, const struct sockaddr *a)
 {
     uint8_t bytes[16];
-    return bytes_of(bytes, a) && prefix_eq(bytes, r->bytes, r->bits);
+    return address_bytes(bytes, a) && prefix_eq(bytes, r->bytes, r->bits);
 }

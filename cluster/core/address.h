@@ -21,6 +21,11 @@ void address_text(char out[ADDRESS_TEXT_MAX], const struct sockaddr *a);
 // address_ip_text writes the address without port.
 void address_ip_text(char out[ADDRESS_TEXT_MAX], const struct sockaddr *a);
 unsigned address_port(const struct sockaddr *a);
+// address_bytes is the 128-bit form; an IPv4 address inside an IPv6 one (mapped, or NAT64
+// 64:ff9b::/96) becomes ::ffff:a.b.c.d. False for an address that is neither.
+bool address_bytes(uint8_t out[16], const struct sockaddr *a);
+// address_is_ipv4 says whether address_bytes came from an IPv4 address.
+bool address_is_ipv4(const uint8_t bytes[16]);
 // address_range_parse reads "10.0.0.0/8", "::1" ... Bits behind the prefix must be zero; a range
 // inside 64:ff9b::/96 is refused (write the IPv4 one). "::/0" has every address, IPv4 too.
 // ERR_BAD_ADDRESS.

@@ -91,6 +91,23 @@ static void session_feed(struct conn *c, struct slice in)
     if (failed(e) && c->phase == CONN_PHASE_OPEN) conn_close(c); // the session may have a last word
 }
 
+// at_eof: the peer has said that nothing more comes, by TLS or by TCP.
+static void at_eof(struct conn *c)
+{
+    if (c->eof) return;
+    c->eof = true;
+    bool handshake = c->phase == CONN_PHASE_HANDSHAKE;
+    if (c->session != NULL && c->phase == CONN_PHASE_OPEN)
+        (void)!failed(http_session_eof(c->session));
+    if (c->phase == CONN_PHASE_ENDED) return;
+    // A peer that has closed its side may still read what it has asked for, but only while
+    // something is being answered.
+    if (handshake || c->session == NULL || http_session_open_count(c->session) == 0)
+        conn_close(c);
+    else
+        conn_kick(c);
+}
+
 static void tls_in(struct conn *c, struct slice in)
 {
     struct err e = tls_feed(c->tls, in);
@@ -110,6 +127,7 @@ static void tls_in(struct conn *c, struct slice in)
         if (failed(e) && c->phase == CONN_PHASE_OPEN) conn_close(c);
         if (n == 0 || failed(e)) break;
     }
+    if (c->phase == CONN_PHASE_OPEN && tls_peer_closed(c->tls)) at_eof(c);
 }
 
 static void feed(struct conn *c, struct slice in)
@@ -127,21 +145,6 @@ void conn_feed(struct conn *c, struct slice in)
     c->busy = true;
     feed(c, in);
     if (!leave(c)) conn_kick(c);
-}
-
-static void at_eof(struct conn *c)
-{
-    c->eof = true;
-    bool handshake = c->phase == CONN_PHASE_HANDSHAKE;
-    if (c->session != NULL && c->phase == CONN_PHASE_OPEN)
-        (void)!failed(http_session_eof(c->session));
-    if (c->phase == CONN_PHASE_ENDED) return;
-    // A peer that has closed its side may still read what it has asked for, but only while
-    // something is being answered.
-    if (handshake || c->session == NULL || http_session_open_count(c->session) == 0)
-        conn_close(c);
-    else
-        conn_kick(c);
 }
 
 static void on_recv(struct op *op, int32_t res, uint32_t flags)
@@ -176,6 +179,7 @@ static void send_next(struct conn *c)
         struct buf t = c->wire;
         c->wire = c->out;
         c->out = t;
+        c->wires++;
     }
     if (buf_len(&c->wire) == 0) return;
     struct slice s = buf_slice(&c->wire);

@@ -39,6 +39,7 @@ struct conn {
     struct buf out;   // to be sent
     struct buf wire;  // being sent: not touched meanwhile
     struct turn_hook flush;
+    uint64_t wires; // number of the `wire` that is or was being sent
     uint64_t bytes_in, bytes_out;
     struct err end_why;
     char end_note[160];

@@ -9,6 +9,8 @@
 
 #include "cluster/core/address.h"
 #include "cluster/core/conn.h"
+#include "cluster/core/listen.h"
+#include "cluster/core/peers.h"
 #include "cluster/core/proxy.h"
 #include "cluster/core/reactor.h"
 #include "cluster/err.h"
@@ -17,11 +19,32 @@
 #include "proto/err.h"
 
 enum {
-    BACKLOG = 4096,
     ACCEPT_PAUSE_MS = 100,
-    PROXY_HEADER_MAX = 600,
+    // What may come with a PROXY header before reading on is left to the connection: all that can
+    // be in the receive buffers.
+    PROXY_BYTES_MAX = 4 << 20,
     LATE_MAX = 8,
     DRAIN_FIRST_MS = 1000 // for the first request of a connection that came just before the end
+};
+
+// enum wait: what a connection can wait for.
+enum wait {
+    WAIT_PROXY,
+    WAIT_HANDSHAKE,
+    WAIT_HEAD,    // the oldest request that is not complete: its head
+    WAIT_BODY,    // ... its body
+    WAIT_REQUEST, // the handler, for the oldest request that is not answered
+    WAIT_ANSWER,  // HTTP/2: the peer's window, for the oldest answer
+    WAIT_WRITE,   // the peer to take what is being sent
+    WAIT_IDLE,    // a request
+    WAIT_COUNT
+};
+
+// struct waiting is one of them, since when it began: what else happens on the connection meanwhile
+// moves nothing.
+struct waiting {
+    uint64_t what;   // which message, sending ...; 0: not waiting for such
+    uint64_t due_ns; // the deadline
 };
 
 struct server_conn {
@@ -31,9 +54,10 @@ struct server_conn {
     struct list requests; // struct open_request, oldest first
     struct server_peer peer;
     struct timer timer;
-    enum { WAIT_PROXY, WAIT_HANDSHAKE, WAIT_HEAD, WAIT_IDLE, WAIT_WRITE, WAIT_REQUEST } waiting;
-    bool timing;
-    bool served; // a request has come
+    uint64_t timer_ns; // when the timer is due; 0: it is not set
+    struct waiting waiting[WAIT_COUNT];
+    struct peer *counted; // in the server's peers; NULL: not counted
+    bool served;          // a request has come
     // PROXY protocol: the header is read before TLS begins
     struct op proxy_op;
     bool proxying, proxy_ended;
@@ -63,6 +87,7 @@ struct server {
     struct list conns;
     size_t conn_count;
     struct pool pool;
+    struct peers peers; // with conns_per_peer_max
 };
 
 static struct server_conn *of_conn(struct conn *c)
@@ -77,14 +102,28 @@ static void count(struct server *s, const struct metric *m)
 
 static void accept_arm(struct server *s);
 
-// ---- deadlines: one timer per connection, for what it waits for
+// ---- deadlines: one timer per connection, for the first of what it waits for
 
-static void wait_for(struct server_conn *c, int what, unsigned ms)
+// wait_for says what a connection waits for; `what` 0: nothing of that kind.
+static void wait_for(struct server_conn *c, enum wait kind, uint64_t what, unsigned ms)
 {
-    if (c->timing && (int)c->waiting == what) return; // the time of a phase runs from its beginning
-    c->waiting = what;
-    c->timing = true;
-    timer_set(c->server->shard, &c->timer, ms);
+    struct waiting *w = &c->waiting[kind];
+    if (w->what != what && what != 0)
+        w->due_ns = shard_now_ns(c->server->shard) + (uint64_t)ms * 1000000;
+    w->what = what;
+}
+
+static void timer_arm(struct server_conn *c)
+{
+    uint64_t next = UINT64_MAX, now = shard_now_ns(c->server->shard);
+    for (int i = 0; i < WAIT_COUNT; i++)
+        if (c->waiting[i].what != 0 && c->waiting[i].due_ns < next) next = c->waiting[i].due_ns;
+    if (next == c->timer_ns) return;
+    c->timer_ns = next;
+    if (next == UINT64_MAX)
+        timer_cancel(&c->timer);
+    else
+        timer_set(c->server->shard, &c->timer, next > now ? (next - now) / 1000000 + 1 : 1);
 }
 
 static void on_refusal(void *ctx, struct http_response *r)
@@ -110,53 +149,65 @@ static void on_activity(struct conn *conn)
 {
     struct server_conn *c = of_conn(conn);
     const struct server_options *o = &c->server->o;
-    struct http_session *s = conn->session;
-    if (conn->sending || buf_len(&conn->out) > 0)
-        wait_for(c, WAIT_WRITE, o->write_ms);
-    else if (s == NULL)
-        wait_for(c, WAIT_HANDSHAKE, o->handshake_ms);
-    else if (!list_empty(&c->requests)) {
-        uint64_t due = LIST_OWNER(c->requests.next, struct open_request, node)->deadline_ns,
-                 now = shard_now_ns(c->server->shard);
-        c->waiting = WAIT_REQUEST;
-        c->timing = true;
-        timer_set(c->server->shard, &c->timer, due > now ? (due - now) / 1000000 + 1 : 1);
-    } else if (http_session_mid_message(s))
-        wait_for(c, WAIT_HEAD, o->head_ms + o->body_ms);
-    else
-        wait_for(c, WAIT_IDLE, c->server->fd < 0 ? DRAIN_FIRST_MS : o->idle_ms);
+    bool handshake = conn->phase == CONN_PHASE_HANDSHAKE;
+    bool unsent = conn->sending || buf_len(&conn->out) > 0;
+    const struct open_request *oldest = list_empty(&c->requests)
+                                            ? NULL
+                                            : LIST_OWNER(c->requests.next, struct open_request,
+                                                         node);
+    struct http_progress p = {0};
+    if (conn->session != NULL) http_session_progress(conn->session, &p);
+    wait_for(c, WAIT_HANDSHAKE, handshake, o->handshake_ms);
+    wait_for(c, WAIT_HEAD, p.reading_body ? 0 : p.reading, o->head_ms);
+    wait_for(c, WAIT_BODY, p.reading_body ? p.reading : 0, o->body_ms);
+    wait_for(c, WAIT_ANSWER, p.writing, o->write_ms);
+    wait_for(c, WAIT_WRITE, unsent ? conn->wires : 0, o->write_ms);
+    c->waiting[WAIT_REQUEST] = oldest == NULL ? (struct waiting){0}
+                                              : (struct waiting){1, oldest->deadline_ns};
+    bool idle = !handshake && p.reading == 0 && p.writing == 0 && oldest == NULL;
+    wait_for(c, WAIT_IDLE, idle ? p.begun + 1 : 0, c->server->fd < 0 ? DRAIN_FIRST_MS : o->idle_ms);
+    timer_arm(c);
+}
+
+// deadline_passed: what becomes of the connection. True when it goes on.
+static bool deadline_passed(struct server_conn *c, enum wait kind)
+{
+    struct server *s = c->server;
+    static const struct metric *const counters[WAIT_COUNT] = {
+        [WAIT_PROXY] = &METRIC_DEADLINE_PROXY,  [WAIT_HANDSHAKE] = &METRIC_DEADLINE_HANDSHAKE,
+        [WAIT_HEAD] = &METRIC_DEADLINE_HEAD,    [WAIT_BODY] = &METRIC_DEADLINE_BODY,
+        [WAIT_ANSWER] = &METRIC_DEADLINE_WRITE, [WAIT_WRITE] = &METRIC_DEADLINE_WRITE,
+        [WAIT_IDLE] = &METRIC_DEADLINE_IDLE};
+    c->waiting[kind] = (struct waiting){0};
+    if (counters[kind] != NULL) count(s, counters[kind]);
+    switch (kind) {
+    case WAIT_REQUEST:
+        late_requests(c);
+        conn_kick(&c->conn);
+        return true;
+    case WAIT_PROXY:
+        reactor_cancel(shard_reactor(s->shard), &c->proxy_op);
+        return true;
+    case WAIT_IDLE:
+        conn_close(&c->conn);
+        return true;
+    default:
+        conn_end(&c->conn, ERR(DEADLINE), "a deadline has passed");
+        return false;
+    }
 }
 
 static void on_timer(struct timer *t)
 {
     struct server_conn *c = LIST_OWNER(t, struct server_conn, timer);
-    struct server *s = c->server;
-    c->timing = false;
-    switch (c->waiting) {
-    case WAIT_REQUEST:
-        late_requests(c);
-        conn_kick(&c->conn);
-        return;
-    case WAIT_PROXY:
-        count(s, &METRIC_DEADLINE_PROXY);
-        reactor_cancel(shard_reactor(s->shard), &c->proxy_op);
-        return;
-    case WAIT_HANDSHAKE:
-        count(s, &METRIC_DEADLINE_HANDSHAKE);
-        break;
-    case WAIT_HEAD:
-        count(s, &METRIC_DEADLINE_HEAD);
-        break;
-    case WAIT_IDLE:
-        count(s, &METRIC_DEADLINE_IDLE);
-        conn_close(&c->conn);
-        wait_for(c, WAIT_WRITE, s->o.write_ms);
-        return;
-    case WAIT_WRITE:
-        count(s, &METRIC_DEADLINE_WRITE);
-        break;
-    }
-    conn_end(&c->conn, ERR(DEADLINE), "a deadline has passed");
+    uint64_t now = shard_now_ns(c->server->shard);
+    c->timer_ns = 0;
+    if (c->conn.lingering) return; // that has a time of its own
+    for (int i = 0; i < WAIT_COUNT; i++)
+        if (c->waiting[i].what != 0 && c->waiting[i].due_ns <= now &&
+            !deadline_passed(c, (enum wait)i))
+            return;
+    timer_arm(c);
 }
 
 // ---- requests
@@ -233,7 +284,7 @@ static struct http_session *on_established(struct conn *conn, enum tls_alpn alpn
 
 static void drained_check(struct server *s)
 {
-    if (!s->draining || s->fd >= 0 || s->conn_count > 0 || s->freed) return;
+    if (!s->draining || s->fd >= 0 || s->accepting || s->conn_count > 0 || s->freed) return;
     timer_cancel(&s->deadline);
     if (s->handler.drained != NULL) s->handler.drained(s->ctx);
 }
@@ -241,6 +292,7 @@ static void drained_check(struct server *s)
 static void server_release(struct server *s)
 {
     if (!s->freed || s->accepting || s->conn_count > 0) return;
+    peers_fini(&s->peers);
     pool_fini(&s->pool);
     free(s);
 }
@@ -251,6 +303,7 @@ static void conn_gone(struct server_conn *c)
     list_remove(&c->node);
     timer_cancel(&c->timer);
     buf_fini(&c->proxy);
+    peers_leave(&s->peers, c->counted);
     pool_put(&s->pool, c);
     s->conn_count--;
     metric_add(shard_metrics(s->shard), shard_index(s->shard), &METRIC_CONNS_OPEN, -1);
@@ -286,62 +339,19 @@ static void conn_begin(struct server_conn *c, struct slice behind)
 {
     struct server *s = c->server;
     struct tls *tls = s->tls == NULL ? NULL : tls_new(s->tls, NULL);
-    c->timing = false;
     if (s->tls != NULL && tls == NULL) {
         reactor_close(shard_reactor(s->shard), c->fd);
         conn_gone(c);
         return;
     }
-    wait_for(c, WAIT_HANDSHAKE, s->o.handshake_ms);
+    wait_for(c, WAIT_PROXY, 0, 0);
+    wait_for(c, WAIT_HANDSHAKE, tls != NULL, s->o.handshake_ms);
+    timer_arm(c);
     conn_start(&c->conn, s->shard, &hooks, c->fd, tls, s->o.http.out_size_max);
     if (behind.n > 0) conn_feed(&c->conn, behind);
 }
 
 // ---- PROXY protocol
-
-static void proxy_end(struct server_conn *c, bool ok)
-{
-    struct server *s = c->server;
-    if (ok) {
-        struct buf rest = c->proxy;
-        buf_init(&c->proxy, PROXY_HEADER_MAX + 16384);
-        conn_begin(c, buf_slice(&rest));
-        buf_fini(&rest);
-        return;
-    }
-    count(s, &METRIC_CONNS_REFUSED_PROXY);
-    LOG(shard_log(s->shard), &EVENT_PROXY_REFUSED, NULL, LOG_STR("server", s->o.name));
-    reactor_close(shard_reactor(s->shard), c->fd);
-    conn_gone(c);
-}
-
-static void on_proxy(struct op *op, int32_t res, uint32_t flags)
-{
-    struct server_conn *c = LIST_OWNER(op, struct server_conn, proxy_op);
-    struct reactor *r = shard_reactor(c->server->shard);
-    bool last = (flags & OP_MORE) == 0;
-    if (res > 0) {
-        bool fits = !failed(buf_add(&c->proxy, reactor_buffer(r, flags, res)));
-        reactor_buffer_return(r, flags);
-        size_t used = 0;
-        enum proxy_result p = fits ? proxy_parse(&c->peer.address, buf_slice(&c->proxy), &used)
-                                   : PROXY_BAD;
-        if (p == PROXY_OK) buf_consume(&c->proxy, used);
-        if (p != PROXY_MORE && !c->proxy_ended) {
-            c->proxy_ended = true;
-            c->proxying = p == PROXY_OK;
-            if (!last) reactor_cancel(r, op);
-        }
-    } else if (res != -ENOBUFS && !c->proxy_ended) {
-        c->proxy_ended = true;
-        c->proxying = false;
-    }
-    if (!last) return;
-    if (c->proxy_ended)
-        proxy_end(c, c->proxying);
-    else
-        reactor_recv(r, op, c->fd);
-}
 
 static bool from_proxy(const struct server *s, const struct sockaddr *a)
 {
@@ -350,30 +360,89 @@ static bool from_proxy(const struct server *s, const struct sockaddr *a)
     return false;
 }
 
-// ---- accepting
-
-static bool too_many_of(const struct server *s, const struct sockaddr_storage *a)
+static bool peer_refused(struct server_conn *c)
 {
-    if (s->o.conns_per_peer_max == 0 || a->ss_family == AF_UNIX) return false;
-    char want[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX];
-    unsigned n = 0;
-    address_ip_text(want, (const struct sockaddr *)a);
-    for (struct list *i = s->conns.next; i != &s->conns; i = i->next) {
-        address_ip_text(
-            text, (const struct sockaddr *)&LIST_OWNER(i, struct server_conn, node)->peer.address);
-        n += strcmp(text, want) == 0;
-    }
-    return n >= s->o.conns_per_peer_max;
+    struct server *s = c->server;
+    if (s->o.conns_per_peer_max == 0 ||
+        peers_join(&s->peers, &c->counted, (const struct sockaddr *)&c->peer.address))
+        return false;
+    count(s, &METRIC_CONNS_REFUSED_PEER);
+    return true;
 }
+
+static void refuse(struct server_conn *c)
+{
+    reactor_close(shard_reactor(c->server->shard), c->fd);
+    conn_gone(c);
+}
+
+static void proxy_end(struct server_conn *c)
+{
+    struct server *s = c->server;
+    if (!c->proxying) {
+        count(s, &METRIC_CONNS_REFUSED_PROXY);
+        LOG(shard_log(s->shard), &EVENT_PROXY_REFUSED, NULL, LOG_STR("server", s->o.name));
+        refuse(c);
+        return;
+    }
+    // A proxy that speaks for itself (its health checks) has no bound.
+    if (!from_proxy(s, (const struct sockaddr *)&c->peer.address) && peer_refused(c)) {
+        refuse(c);
+        return;
+    }
+    struct buf rest = c->proxy;
+    buf_init(&c->proxy, 0);
+    conn_begin(c, buf_slice(&rest));
+    buf_fini(&rest);
+}
+
+// proxy_header looks for the end of the header; what follows it is the client's, whatever it looks
+// like.
+static void proxy_header(struct server_conn *c)
+{
+    size_t used = 0;
+    enum proxy_result p = proxy_parse(&c->peer.address, buf_slice(&c->proxy), &used);
+    if (p == PROXY_MORE) return;
+    c->proxy_ended = true;
+    c->proxying = p == PROXY_OK;
+    buf_consume(&c->proxy, used);
+}
+
+static void on_proxy(struct op *op, int32_t res, uint32_t flags)
+{
+    struct server_conn *c = LIST_OWNER(op, struct server_conn, proxy_op);
+    struct reactor *r = shard_reactor(c->server->shard);
+    bool last = (flags & OP_MORE) == 0, ended = c->proxy_ended;
+    if (res > 0) {
+        bool fits = !failed(buf_add(&c->proxy, reactor_buffer(r, flags, res)));
+        reactor_buffer_return(r, flags);
+        if (!fits) {
+            c->proxy_ended = true;
+            c->proxying = false;
+        } else if (!c->proxy_ended) {
+            proxy_header(c);
+        }
+    } else if (res != -ENOBUFS && !c->proxy_ended) {
+        c->proxy_ended = true;
+        c->proxying = false;
+    }
+    if (c->proxy_ended && !ended && !last) reactor_cancel(r, op);
+    if (!last) return;
+    if (c->proxy_ended)
+        proxy_end(c);
+    else
+        reactor_recv(r, op, c->fd);
+}
+
+// ---- accepting
 
 static void conn_accept(struct server *s, int fd)
 {
     struct sockaddr_storage peer = {0};
     bool known = reactor_peer(shard_reactor(s->shard), fd, &peer) == 0;
-    bool crowd = known && too_many_of(s, &peer);
-    struct server_conn *c = known && !crowd ? pool_get(&s->pool) : NULL;
+    struct server_conn *c = known ? pool_get(&s->pool) : NULL;
     if (c == NULL) {
-        count(s, crowd ? &METRIC_CONNS_REFUSED_PEER : &METRIC_CONNS_REFUSED_FULL);
+        count(s, &METRIC_CONNS_REFUSED_FULL);
         reactor_close(shard_reactor(s->shard), fd);
         return;
     }
@@ -386,13 +455,17 @@ static void conn_accept(struct server *s, int fd)
     s->conn_count++;
     count(s, &METRIC_CONNS_ACCEPTED);
     count(s, &METRIC_CONNS_OPEN);
-    buf_init(&c->proxy, PROXY_HEADER_MAX + 16384);
     if (!from_proxy(s, (const struct sockaddr *)&peer)) {
-        conn_begin(c, SLICE_NONE);
+        if (peer_refused(c))
+            refuse(c);
+        else
+            conn_begin(c, SLICE_NONE);
         return;
     }
+    buf_init(&c->proxy, PROXY_BYTES_MAX);
     c->proxy_op.done = on_proxy;
-    wait_for(c, WAIT_PROXY, s->o.handshake_ms);
+    wait_for(c, WAIT_PROXY, 1, s->o.handshake_ms);
+    timer_arm(c);
     reactor_recv(shard_reactor(s->shard), &c->proxy_op, fd);
 }
 
@@ -401,15 +474,16 @@ static void on_accept(struct op *op, int32_t res, uint32_t flags)
     struct server *s = LIST_OWNER(op, struct server, accept_op);
     if ((flags & OP_MORE) == 0) s->accepting = false;
     if (res >= 0) {
-        if (s->freed || s->fd < 0)
+        if (s->freed)
             reactor_close(shard_reactor(s->shard), res);
-        else
+        else // also what was accepted while the listener was being closed: it got through
             conn_accept(s, res);
     }
     if (s->freed) {
         server_release(s);
         return;
     }
+    drained_check(s);
     bool shortage = res == -EMFILE || res == -ENFILE || res == -ENOBUFS || res == -ENOMEM;
     if (shortage) {
         count(s, &METRIC_ACCEPT_PAUSES);
@@ -486,9 +560,11 @@ static void drain_announce(struct server *s)
 static void idle_end(struct server_conn *c)
 {
     const struct http_session *s = c->conn.session;
+    struct http_progress p;
     if (s == NULL || c->peer.version != HTTP_1_1) return;
-    if (http_session_open_count(s) > 0 || http_session_mid_message(s)) return;
-    if (c->timing && c->waiting == WAIT_IDLE) c->timing = false;
+    http_session_progress(s, &p);
+    if (http_session_open_count(s) > 0 || p.reading != 0) return;
+    wait_for(c, WAIT_IDLE, 0, 0); // its time begins anew, and is DRAIN_FIRST_MS now
     if (c->served)
         conn_close(&c->conn);
     else
@@ -525,58 +601,6 @@ void server_drain(struct server *s, unsigned accept_ms, unsigned deadline_ms)
 
 // ----
 
-static bool stale_socket_remove(const struct server_options *o)
-{
-    if (o->listen.ss_family != AF_UNIX) return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)&o->listen, o->listen_len) != 0 &&
-                errno == ECONNREFUSED;
-    if (fd >= 0) close(fd);
-    return dead && unlink(((const struct sockaddr_un *)&o->listen)->sun_path) == 0;
-}
-
-struct err server_address_check(char *note, size_t note_size, const char *name,
-                                const struct sockaddr_storage *listen, socklen_t listen_len)
-{
-    char text[ADDRESS_TEXT_MAX];
-    int one = 1;
-    if (listen->ss_family == AF_UNIX || address_port((const struct sockaddr *)listen) == 0)
-        return OK;
-    int fd = socket(listen->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    bool used = fd >= 0 && bind(fd, (const struct sockaddr *)listen, listen_len) != 0 &&
-                errno == EADDRINUSE;
-    if (fd >= 0) close(fd);
-    if (!used) return OK;
-    address_text(text, (const struct sockaddr *)listen);
-    snprintf(
-        note, note_size,
-        "%s is in use by another program; stop it or choose another address for the %s listener",
-        text, name);
-    return ERR(ADDRESS_IN_USE);
-}
-
-static struct err listen_start(struct server *s, char *note, size_t size)
-{
-    char address[ADDRESS_TEXT_MAX];
-    address_text(address, (const struct sockaddr *)&s->o.listen);
-    stale_socket_remove(&s->o);
-    s->fd = reactor_listen(shard_reactor(s->shard), (const struct sockaddr *)&s->o.listen,
-                           s->o.listen_len, BACKLOG);
-    if (s->fd >= 0) return OK;
-    int error = -s->fd;
-    s->fd = -1;
-    if (error == EADDRINUSE)
-        snprintf(note, size,
-                 "%s is in use by another program; stop it or choose another address for the %s "
-                 "listener",
-                 address, s->o.name);
-    else
-        snprintf(note, size, "%s cannot be listened on for the %s listener: %s", address, s->o.name,
-                 strerror(error));
-    return error == EADDRINUSE ? ERR(ADDRESS_IN_USE) : ERR(SYSTEM);
-}
-
 struct err server_new(struct server **out, char *note, size_t note_size, struct shard *shard,
                       const struct server_options *options, const struct server_handler *handler,
                       void *ctx)
@@ -594,8 +618,16 @@ struct err server_new(struct server **out, char *note, size_t note_size, struct 
     list_init(&s->conns);
     struct err e = pool_init(&s->pool, options->name, sizeof(struct server_conn),
                              options->conns_max);
-    if (!failed(e)) e = listen_start(s, note, note_size);
+    if (!failed(e) && options->conns_per_peer_max > 0) {
+        uint8_t seed[MAP_SEED_LEN];
+        shard_random(shard, seed, sizeof seed);
+        e = peers_init(&s->peers, options->conns_max, options->conns_per_peer_max, seed);
+    }
+    if (!failed(e))
+        e = listen_open(&s->fd, note, note_size, shard_reactor(shard), options->name,
+                        &options->listen, options->listen_len);
     if (failed(e)) {
+        peers_fini(&s->peers);
         if (s->pool.memory != NULL) pool_fini(&s->pool);
         free(s);
         return e;

@@ -131,9 +131,11 @@ static int on_header_value_complete(llhttp_t *p)
     }
     struct slice value = buf_slice(&h->text);
     while (value.n > 0 && (value.p[value.n - 1] == ' ' || value.p[value.n - 1] == '\t')) value.n--;
+    size_t n = h->name.n + value.n;
     struct err e = stream_header_add(h->stream, h->name, value);
     buf_clear(&h->text);
-    return failed(e) ? refuse(h, 431) : 0;
+    if (failed(e)) return refuse(h, 431);
+    return stream_charge(h->stream, n) ? 0 : refuse(h, 503);
 }
 
 static size_t header_count_of(const struct stream *st, const char *name, struct slice *out_last)
@@ -223,6 +225,7 @@ static int on_headers_complete(llhttp_t *p)
 static int on_body(llhttp_t *p, const char *at, size_t n)
 {
     struct h1 *h = h1_of_parser(p);
+    if (!stream_charge(h->stream, n)) return refuse(h, 503);
     return failed(buf_add(&h->stream->body, slice_of(at, n))) ? refuse(h, 413) : 0;
 }
 
@@ -559,12 +562,12 @@ static bool h1_can_request(const struct http_session *s)
     return !h->closing && h->stream == NULL;
 }
 
-static bool h1_mid_message(const struct http_session *s)
+static void h1_progress(const struct http_session *s, struct http_progress *out)
 {
     const struct h1 *h = h1_of_const(s);
-    if (h->stream == NULL)
-        return s->server ? buf_len(&h->pending) > 0 || buf_len(&h->text) > 0 : false;
-    return !h->stream->delivered;
+    if (h->stream == NULL || h->stream->delivered) return;
+    out->reading = h->stream->number;
+    out->reading_body = !h->in_head;
 }
 
 static void h1_fini(struct http_session *s)
@@ -585,7 +588,7 @@ static const struct http_ops ops = {.feed = h1_feed,
                                     .drain = h1_drain,
                                     .finished = h1_finished,
                                     .can_request = h1_can_request,
-                                    .mid_message = h1_mid_message,
+                                    .progress = h1_progress,
                                     .fini = h1_fini};
 
 static void settings_fill(llhttp_settings_t *t)

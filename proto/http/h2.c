@@ -1,6 +1,6 @@
 // h2: HTTP/2 (RFC 9113) by nghttp2. The library keeps the protocol; ours are whole messages,
-// limits, and the count of what an abusive peer does: nghttp2 1.52 answers floods with
-// acknowledgements of bounded number but does not count resets.
+// limits, and the count of what an abusive peer does: nghttp2 1.52 bounds acknowledgements, and
+// counts the peer's resets generously, but not ours (CVE-2025-8671) and nothing else that is cheap.
 #include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 
@@ -18,6 +18,7 @@ struct h2 {
     struct http_session s;
     nghttp2_session *session;
     unsigned abuse;   // forgiven so far, see limits.abuse_max
+    size_t out_size;  // bytes of bodies that nghttp2 has not taken yet
     bool terminated;  // GOAWAY with an error was queued
     bool refused;     // because of abuse
     bool goaway_seen; // client: the peer takes no new requests
@@ -52,10 +53,11 @@ static void abuse_count(struct h2 *h)
 static ssize_t body_read(nghttp2_session *session, int32_t id, uint8_t *out, size_t n,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-    (void)user;
     struct stream *st = source->ptr;
+    struct h2 *h = user;
     if (n > st->out_body.n) n = st->out_body.n;
     if (n > 0) memcpy(out, st->out_body.p, n);
+    h->out_size -= n;
     st->out_body = slice_sub(st->out_body, n, st->out_body.n);
     if (st->out_body.n > 0) return (ssize_t)n;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -98,14 +100,29 @@ static struct err headers_lower(struct http_header **out, struct arena *a,
     return OK;
 }
 
-// out_body_set keeps a copy of a body until nghttp2 has taken it.
-static struct err out_body_set(struct stream *st, struct slice body)
+// out_body_drop forgets what is left of a body.
+static void out_body_drop(struct h2 *h, struct stream *st)
 {
-    if (body.n <= OUT_SMALL_MAX) return arena_dup(&st->out_body, &st->arena, body);
-    buf_fini(&st->out_large); // of an answer that could not be submitted
-    buf_init(&st->out_large, st->session->limits->out_size_max);
-    TRY(buf_add(&st->out_large, body));
-    st->out_body = buf_slice(&st->out_large);
+    h->out_size -= st->out_body.n;
+    st->out_body = SLICE_NONE;
+}
+
+// out_body_set keeps a copy of a body until nghttp2 has taken it. ERR_NO_SPACE when it would keep
+// more than out_size_max for this peer (T43).
+static struct err out_body_set(struct h2 *h, struct stream *st, struct slice body)
+{
+    size_t most = h->s.limits->out_size_max;
+    out_body_drop(h, st); // of an answer that could not be submitted
+    if (body.n > most || h->out_size > most - body.n) return ERR(NO_SPACE);
+    if (body.n <= OUT_SMALL_MAX) {
+        TRY(arena_dup(&st->out_body, &st->arena, body));
+    } else {
+        buf_fini(&st->out_large);
+        buf_init(&st->out_large, most);
+        TRY(buf_add(&st->out_large, body));
+        st->out_body = buf_slice(&st->out_large);
+    }
+    h->out_size += body.n;
     return OK;
 }
 
@@ -126,7 +143,7 @@ static struct err response_submit(struct h2 *h, struct stream *st, const struct 
     if (r->status != 204 && r->status != 304 && r->trailer_count == 0)
         nv[count++] = nv_of(SLICE_LIT("content-length"),
                             slice_str(arena_printf(a, "%zu", r->body.n)));
-    if (body) TRY(out_body_set(st, r->body));
+    if (body) TRY(out_body_set(h, st, r->body));
     st->out_trailers = trailers;
     st->out_trailer_count = r->trailer_count;
     nghttp2_data_provider provider = {.source.ptr = st, .read_callback = body_read};
@@ -141,8 +158,11 @@ static void refuse(struct h2 *h, struct stream *st, unsigned status)
 {
     if (st->ended) return;
     st->ended = true;
+    buf_fini(&st->body);
+    stream_discharge(st);
     struct http_response r = session_refusal(&h->s, status);
-    if (failed(response_submit(h, st, &r, false)))
+    bool head_only = slice_eq_str(st->own.request.method_text, "HEAD");
+    if (failed(response_submit(h, st, &r, head_only)))
         nghttp2_submit_rst_stream(h->session, 0, st->id, NGHTTP2_REFUSED_STREAM);
     abuse_count(h);
 }
@@ -151,7 +171,6 @@ static struct err h2_respond(struct http_session *s, struct stream *st,
                              const struct http_response *r)
 {
     struct h2 *h = h2_of(s);
-    h->abuse = h->abuse > 2 ? h->abuse - 2 : 0; // an answered request forgives a little
     struct err e = response_submit(h, st, r, st->own.head_only);
     if (failed(e)) nghttp2_submit_rst_stream(h->session, 0, st->id, NGHTTP2_INTERNAL_ERROR);
     return e;
@@ -178,10 +197,13 @@ static struct err h2_request(struct http_session *s, struct stream *st,
     for (size_t i = 0; i < r->header_count; i++)
         nv[count++] = nv_of(headers[i].name, headers[i].value);
     bool body = r->body.n > 0;
-    if (body) TRY(out_body_set(st, r->body));
+    if (body) TRY(out_body_set(h, st, r->body));
     nghttp2_data_provider provider = {.source.ptr = st, .read_callback = body_read};
     int32_t id = nghttp2_submit_request(h->session, NULL, nv, count, body ? &provider : NULL, st);
-    if (id < 0) return ERR(NO_SPACE);
+    if (id < 0) {
+        out_body_drop(h, st);
+        return ERR(NO_SPACE);
+    }
     st->id = id;
     return OK;
 }
@@ -219,7 +241,10 @@ static int server_header(struct h2 *h, struct stream *st, struct slice name, str
         return 0;
     }
     if (name.n > 0 && name.p[0] == ':') return 0; // :scheme: we serve what the listener is
-    if (failed(stream_header_add(st, name, value))) st->status = 431;
+    if (failed(stream_header_add(st, name, value)))
+        st->status = 431;
+    else if (!stream_charge(st, name.n + value.n))
+        st->status = 503;
     return 0;
 }
 
@@ -231,7 +256,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)flags;
     struct h2 *h = user;
     struct stream *st = stream_of(h, frame->hd.stream_id);
-    if (st == NULL || st->status == 431) return 0;
+    if (st == NULL || (h->s.server && st->status != 0)) return 0;
     struct slice n = slice_of(name, name_len), v = slice_of(value, value_len);
     if (h->s.server)
         return frame->headers.cat == NGHTTP2_HCAT_REQUEST ? server_header(h, st, n, v)
@@ -257,7 +282,11 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     (void)flags;
     struct h2 *h = user;
     struct stream *st = stream_of(h, id);
-    if (st == NULL || st->ended || st->status == 431) return 0;
+    if (st == NULL || st->ended || (h->s.server && st->status != 0)) return 0;
+    if (!stream_charge(st, n)) {
+        refuse(h, st, 503);
+        return 0;
+    }
     if (!failed(buf_add(&st->body, slice_of(data, n)))) return 0;
     if (h->s.server)
         refuse(h, st, 413);
@@ -269,8 +298,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 static void server_complete(struct h2 *h, struct stream *st)
 {
     if (st->delivered || st->ended) return;
-    if (st->status == 431) {
-        refuse(h, st, 431);
+    if (st->status != 0) {
+        refuse(h, st, st->status);
         return;
     }
     struct http_request *r = &st->own.request;
@@ -339,11 +368,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     struct stream *st = stream_of(h, frame->hd.stream_id);
     if (st == NULL) return 0;
-    if (frame->hd.type == NGHTTP2_HEADERS && st->status >= 200) st->head_done = true;
+    if (frame->hd.type == NGHTTP2_HEADERS && (h->s.server || st->status >= 200))
+        st->head_done = true;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
         // A head that is too large is refused at once: its body need not come.
-        if (h->s.server && frame->hd.type == NGHTTP2_HEADERS && st->status == 431)
-            refuse(h, st, 431);
+        if (h->s.server && frame->hd.type == NGHTTP2_HEADERS && st->status != 0)
+            refuse(h, st, st->status);
         return 0;
     }
     if (h->s.server)
@@ -365,6 +395,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     bool last = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     struct stream *st = last ? stream_of(h, frame->hd.stream_id) : NULL;
+    if (st != NULL && st->delivered) // an answer that has left forgives a little
+        h->abuse = h->abuse > 2 ? h->abuse - 2 : 0;
     // Refused before all of it came: the rest need not be sent (RFC 9113 section 8.1).
     if (st != NULL && st->ended && !st->delivered)
         nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_NO_ERROR);
@@ -389,6 +421,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     struct stream *st = stream_of(h, id);
     if (st == NULL) return 0;
     nghttp2_session_set_stream_user_data(h->session, id, NULL);
+    out_body_drop(h, st);
     if (st->ended) {
         stream_free(st);
         return 0;
@@ -484,14 +517,16 @@ static bool h2_can_request(const struct http_session *s)
            nghttp2_session_check_request_allowed(h->session) != 0;
 }
 
-static bool h2_mid_message(const struct http_session *s)
+static void h2_progress(const struct http_session *s, struct http_progress *out)
 {
     for (const struct list *n = s->streams.next; n != &s->streams; n = n->next) {
         const struct stream *st =
             (const struct stream *)(const void *)((const char *)n - offsetof(struct stream, node));
-        if (!st->delivered && !st->ended) return true;
+        if (st->ended && out->writing == 0) out->writing = st->number;
+        if (st->delivered || st->ended || out->reading != 0) continue;
+        out->reading = st->number;
+        out->reading_body = st->head_done;
     }
-    return false;
 }
 
 static void h2_fini(struct http_session *s) { nghttp2_session_del(h2_of(s)->session); }
@@ -506,7 +541,7 @@ static const struct http_ops ops = {.feed = h2_feed,
                                     .drain = h2_drain,
                                     .finished = h2_finished,
                                     .can_request = h2_can_request,
-                                    .mid_message = h2_mid_message,
+                                    .progress = h2_progress,
                                     .fini = h2_fini};
 
 static nghttp2_session_callbacks *callbacks_make(void)

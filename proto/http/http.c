@@ -80,7 +80,11 @@ bool http_session_can_request(const struct http_session *s)
     return !s->server && !s->draining && s->ops->can_request(s);
 }
 
-bool http_session_mid_message(const struct http_session *s) { return s->ops->mid_message(s); }
+void http_session_progress(const struct http_session *s, struct http_progress *out)
+{
+    *out = (struct http_progress){.begun = s->begun};
+    s->ops->progress(s, out);
+}
 
 // ---- streams
 
@@ -100,7 +104,8 @@ struct stream *stream_new(struct http_session *s, int32_t id)
     else
         arena_init(&st->arena, stream_arena_max(s->limits));
     struct arena arena = st->arena;
-    *st = (struct stream){.arena = arena, .session = s, .id = id};
+    *st = (struct stream){
+        .arena = arena, .session = s, .id = id, .number = ++s->begun, .budget = s->limits->budget};
     buf_init(&st->body, s->limits->body_size_max);
     if (s->server) {
         st->x = &st->own;
@@ -111,9 +116,33 @@ struct stream *stream_new(struct http_session *s, int32_t id)
     return st;
 }
 
+bool stream_charge(struct stream *st, size_t n)
+{
+    struct http_session *s = st->session;
+    if (!s->server) return true;
+    const struct http_limits *l = s->limits;
+    if (l->in_size_max > 0 && (n > l->in_size_max || s->in_size > l->in_size_max - n)) return false;
+    if (st->budget != NULL &&
+        (n > st->budget->size_max || st->budget->used > st->budget->size_max - n))
+        return false;
+    if (st->budget != NULL) st->budget->used += n;
+    s->in_size += n;
+    st->charged += n;
+    return true;
+}
+
+void stream_discharge(struct stream *st)
+{
+    // The session may be gone, the budget is not.
+    if (st->session != NULL) st->session->in_size -= st->charged;
+    if (st->budget != NULL) st->budget->used -= st->charged;
+    st->charged = 0;
+}
+
 void stream_free(struct stream *st)
 {
     struct http_session *s = st->session;
+    stream_discharge(st);
     list_remove(&st->node);
     buf_fini(&st->body);
     buf_fini(&st->out_large);
@@ -179,6 +208,13 @@ void stream_deliver(struct stream *st)
     s->server_callbacks->request(s->ctx, st->x);
 }
 
+// stream_leave takes a stream whose exchange lives on from its session: only the budget counts it.
+static void stream_leave(struct stream *st)
+{
+    st->session->in_size -= st->charged;
+    st->session = NULL;
+}
+
 static void server_abandon(struct stream *st)
 {
     struct http_session *s = st->session;
@@ -188,7 +224,7 @@ static void server_abandon(struct stream *st)
     }
     s->open_count--;
     list_remove(&st->node);
-    st->session = NULL;
+    stream_leave(st);
     st->own.session = NULL;
     s->server_callbacks->gone(s->ctx, st->x); // from here on http_exchange_release frees it
 }
@@ -267,7 +303,7 @@ struct err http_respond_late(struct http_exchange *x, const struct http_response
     s->ops->replace(s, heir);
     s->open_count--;
     list_remove(&st->node);
-    st->session = NULL;
+    stream_leave(st);
     x->session = NULL;
     struct err e = s->ops->respond(s, heir, response);
     s->server_callbacks->gone(s->ctx, x);

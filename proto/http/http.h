@@ -39,6 +39,12 @@ struct http_response {
     size_t trailer_count;
 };
 
+// struct http_budget bounds what the messages of many sessions of one thread may hold together.
+struct http_budget {
+    size_t size_max; // bytes
+    size_t used;
+};
+
 struct http_limits {
     size_t head_size_max; // bytes of request line and headers, counted decoded (server and client)
     size_t body_size_max; // bytes of one message body
@@ -46,9 +52,24 @@ struct http_limits {
     unsigned streams_max;      // HTTP/2: concurrent streams; HTTP/1.1: requests read ahead (1)
     unsigned abuse_max;  // HTTP/2: resets (either direction, CVE-2023-44487 and CVE-2025-8671),
                          // pings, settings and empty frames that are forgiven without an answered
-                         // request in between
-    size_t out_size_max; // bytes waiting to be pulled before the session is closed as
-                         // ERR_HTTP_ABUSE (slow reader)
+                         // request in between (one whose answer has been sent)
+    size_t out_size_max; // bytes of answers that wait to be pulled, in HTTP/2 also for the peer's
+                         // window: what does not fit is not sent (http_respond: ERR_NO_SPACE)
+    size_t in_size_max;  // HTTP/2 server: bytes of all messages of one session, from their first
+                         // byte to the end of their answer; what is beyond is answered with 503;
+                         // 0: no bound but that of each message
+    struct http_budget *budget; // server: the same bound for all sessions that share it, HTTP/1.1
+                                // too; lives until the last exchange was released; NULL: none
+};
+
+// struct http_progress is what a session waits for from its peer: its owner's deadlines run for one
+// message at a time, however much else goes on. Messages of a session are numbered from 1 in the
+// order in which they begin.
+struct http_progress {
+    uint64_t reading;  // the oldest message that has begun and is not complete; 0: none
+    bool reading_body; // its head is complete
+    uint64_t writing;  // HTTP/2 server: the oldest answer that is not all pulled; 0: none
+    uint64_t begun;    // the newest message; 0: none has begun yet
 };
 
 struct http_session;
@@ -130,9 +151,8 @@ bool http_session_finished(const struct http_session *s);
 // whether one more may start.
 size_t http_session_open_count(const struct http_session *s);
 bool http_session_can_request(const struct http_session *s);
-// http_session_reading_since-like deadlines need to know the phase: true when a request has begun
-// and is not complete.
-bool http_session_mid_message(const struct http_session *s);
+// http_session_progress says what a server's session waits for.
+void http_session_progress(const struct http_session *s, struct http_progress *out);
 
 // http_respond answers an exchange and ends it; everything is copied. When the peer is gone it only
 // releases. ERR_NO_SPACE when the answer does not fit under out_size_max; the exchange is ended

@@ -21,6 +21,9 @@ struct stream {
     struct list node;         // in the session's `streams`; alone when the session is gone
     struct http_session *session;
     int32_t id;
+    uint64_t number; // as in http_progress
+    size_t charged;  // bytes counted against in_size_max and the budget
+    struct http_budget *budget;
     struct arena arena;
 
     // what comes in
@@ -32,7 +35,7 @@ struct stream {
     bool delivered;  // the request callback has run, or the response has been handed on
     bool ended;     // answered (server), answered or failed (client): the exchange is no longer the
                     // handler's
-    bool head_done; // HTTP/2 client: final response headers are complete
+    bool head_done; // HTTP/2: the head (client: of the final response) is complete
 
     // what goes out (HTTP/2; HTTP/1.1 writes at once)
     struct slice out_body; // what is left of it: in the arena, or in out_large
@@ -55,7 +58,7 @@ struct http_ops {
     void (*drain)(struct http_session *s);
     bool (*finished)(const struct http_session *s);
     bool (*can_request)(const struct http_session *s);
-    bool (*mid_message)(const struct http_session *s);
+    void (*progress)(const struct http_session *s, struct http_progress *out);
     void (*fini)(struct http_session *s);
 };
 
@@ -68,6 +71,8 @@ struct http_session {
     void *ctx;
     struct list streams;
     size_t open_count; // exchanges that are the handler's or wait for an answer
+    uint64_t begun;    // messages; the number of the newest
+    size_t in_size;    // bytes that its streams are charged with
     struct list spare; // a few streams kept for reuse
     unsigned spare_count;
     bool draining;
@@ -80,6 +85,10 @@ void session_init(struct http_session *s, const struct http_ops *ops, bool serve
 struct stream *stream_new(struct http_session *s, int32_t id);
 // stream_free takes a stream whose exchange has ended, or never began, out of everything.
 void stream_free(struct stream *st);
+// stream_charge counts `n` more bytes of a server's message; false beyond in_size_max or the
+// budget. stream_discharge gives them back, at the latest stream_free does.
+bool stream_charge(struct stream *st, size_t n);
+void stream_discharge(struct stream *st);
 // stream_header_add copies one header line; counts it as HPACK does (32 bytes of overhead).
 // ERR_HTTP_TOO_LARGE over a limit.
 RESULT

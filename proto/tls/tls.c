@@ -468,6 +468,7 @@ struct err tls_start(struct tls *t) { return handshake(t); }
 
 struct err tls_feed(struct tls *t, struct slice in)
 {
+    if (t->peer_closed) return OK; // nobody reads what comes behind a close_notify
     if (in.n > 0 && BIO_write(t->in, in.p, (int)in.n) != (int)in.n) return ERR(NO_SPACE);
     return handshake(t);
 }

@@ -11,7 +11,8 @@ static const struct http_limits limits = {.head_size_max = 512,
                                           .header_count_max = 8,
                                           .streams_max = 4,
                                           .abuse_max = 16,
-                                          .out_size_max = 2048};
+                                          .out_size_max = 2048,
+                                          .in_size_max = 1200};
 
 // What one session may hold at any time, buffers of the library and room for growth included, plus
 // a multiple of what it has been fed: HTTP/1.1 keeps bytes that wait behind an answer.

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-static void answer(struct http_exchange *x)
+static void answer(struct http_pair *p, struct http_exchange *x)
 {
     const struct http_header headers[] = {{SLICE_LIT("Content-Type"), SLICE_LIT("text/plain")},
                                           {SLICE_LIT("Replay-Nonce"), SLICE_LIT("n1")}};
@@ -14,7 +14,7 @@ static void answer(struct http_exchange *x)
                               .body = x->request.body,
                               .trailers = trailers,
                               .trailer_count = trailer ? 1 : 0};
-    CHECK(!failed(http_respond(x, &r)));
+    p->unsent += failed(http_respond(x, &r));
 }
 
 static void on_request(void *ctx, struct http_exchange *x)
@@ -26,7 +26,7 @@ static void on_request(void *ctx, struct http_exchange *x)
     if (p->hold)
         p->held[p->held_count++] = x;
     else
-        answer(x);
+        answer(p, x);
 }
 
 static void on_gone(void *ctx, struct http_exchange *x)
@@ -66,6 +66,7 @@ static void on_refusal(void *ctx, struct http_response *r)
     r->headers = headers;
     r->header_count = 1;
     r->body = r->status == 413   ? SLICE_LIT("{\"status\":413}")
+              : r->status == 503 ? SLICE_LIT("{\"status\":503}")
               : r->status == 431 ? SLICE_LIT("{\"status\":431}")
                                  : SLICE_LIT("{\"status\":400}");
 }
@@ -152,5 +153,5 @@ void http_pair_answer(struct http_pair *p, size_t i)
 {
     struct http_exchange *x = p->held[i];
     p->held[i] = NULL;
-    answer(x);
+    answer(p, x);
 }

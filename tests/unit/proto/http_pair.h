@@ -15,6 +15,7 @@ struct http_pair {
     size_t held_count;
     bool hold;
     unsigned gone;     // gone callbacks
+    unsigned unsent;   // answers that http_respond could not send
     unsigned failures; // client failed callbacks
     bool unprocessed;  // of the last
     struct err server_err, client_err;
