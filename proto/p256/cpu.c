@@ -2,8 +2,10 @@
 
 enum p256_kernel p256_kernel_detect(void)
 {
-#if defined(__x86_64__)
-    // Also asks whether the operating system keeps the wide registers.
+#if defined(P256_VEC_EMULATED)
+    return P256_IFMA; // its source, in portable C: runs everywhere
+#elif defined(__x86_64__)
+    // The compiler's library asks the operating system, too, whether it keeps the wide registers.
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma"))
         return P256_IFMA;
