@@ -12,7 +12,8 @@ static const char usage[] =
     "\n"
     "Prints every record of the journal in DIR, oldest first: position, kind, order, intent hash, "
     "serial, hashes of what was signed and of the\n"
-    "certificate, time, caller; with --json one object a line, with the certificate in "
+    "certificate, time, caller; with --json one object a line, with the whole intent (message "
+    "Intent of signer.proto; of renewals: the request) and the certificate in "
     "hexadecimal. The journal is only read.\n";
 
 static void hex(const char *key, const uint8_t *p, size_t n, bool json)
@@ -36,6 +37,7 @@ static void on_record(void *ctx, uint64_t position, const struct journal_record 
     hex("serial", r->serial, SERIAL_LEN, json);
     hex("tbs_hash", r->tbs_hash, HASH_LEN, json);
     hex("certificate_hash", r->certificate_hash, HASH_LEN, json);
+    if (json) hex("intent", r->intent.p, r->intent.n, json);
     if (json) hex("certificate", r->certificate.p, r->certificate.n, json);
     printf(json ? "}\n" : "\n");
 }
