@@ -185,7 +185,7 @@ def start_errors(dev):
         os.chmod(wrong, 0o644)
         sentence([signer, "--config", config], "chmod 600")
         os.chmod(wrong, 0o600)
-        sentence([signer, "--config", right], "the issuing CA's certificate has expired", CERTMILL_TEST_CLOCK_OFFSET_S=str(20000 * 86400))
+        sentence([signer, "--config", right], "the CA certificate issuer-1.pem has expired", CERTMILL_TEST_CLOCK_OFFSET_S=str(20000 * 86400))
         with open(config, "a", encoding="utf-8") as f:
             f.write("colour: green\n")
         sentence([signer, "config", "check", config], "colour", 2)
