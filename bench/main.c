@@ -4,6 +4,7 @@
 
 #include "bench/err.h"
 #include "bench/loop.h"
+#include "bench/micro/tls_bench.h"
 #include "bench/once.h"
 #include "cluster/err.h"
 #include "proto/err.h"
@@ -15,6 +16,7 @@ static const struct {
 } commands[] = {
     {"once", once_main, "one certificate from any ACME server, checked and printed"},
     {"loop", loop_main, "issuances one after the other, for some seconds: how many, how fast"},
+    {"tls", tls_bench_main, "what a TLS handshake costs the server, and its signature"},
 };
 
 static void usage(FILE *out)
