@@ -84,6 +84,8 @@ static void common_headers(struct request *r, struct out_headers *h, char nonce[
     if (r->tenant != NULL)
         header_add(h, "Link",
                    arena_printf(request_arena(r), "<%s/directory>;rel=\"index\"", r->base));
+    if (r->link_next != NULL)
+        header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"next\"", r->link_next));
     if (r->link_up != NULL)
         header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"up\"", r->link_up));
     if (r->location != NULL) header_add(h, "Location", r->location);

@@ -42,7 +42,7 @@ struct request {
     uint32_t key_version;
     struct json payload; // absent for POST-as-GET
     // for the answer
-    const char *location, *link_up;
+    const char *location, *link_up, *link_next;
     unsigned retry_after; // seconds; 0: none
     const char *allow;    // of a 405
     unsigned max_age;     // seconds a cache may keep the answer; 0: says nothing

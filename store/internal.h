@@ -26,6 +26,7 @@ enum cmd_kind {
     CMD_WRITE_COUNT,
     CMD_ACCOUNT_GET = CMD_WRITE_COUNT,
     CMD_ORDER_GET,
+    CMD_ORDERS_LIST,
     CMD_AUTHZ_GET,
     CMD_CERTIFICATE_GET,
     CMD_INTENT_GET,
@@ -136,6 +137,7 @@ void account_update_send(struct flush *f);
 void account_key_change_send(struct flush *f);
 void order_create_send(struct flush *f);
 void order_get_send(struct flush *f);
+void orders_list_send(struct flush *f);
 void authz_decide_send(struct flush *f);
 void authz_get_send(struct flush *f);
 void intent_create_send(struct flush *f);

@@ -1,5 +1,5 @@
-// order: orders with the authorizations made for them, read and written; and the end of an order
-// that cannot be finished.
+// order: orders with the authorizations made for them, read, listed and written; and the end of an
+// order that cannot be finished.
 #include "store/internal.h"
 
 #define ORDER_COLUMNS                                                                             \
@@ -310,6 +310,49 @@ void order_invalidate_send(struct flush *f)
 void store_order_create(struct store *s, struct store_order_create *c)
 {
     store_queue(s, &c->cmd, CMD_ORDER_CREATE);
+}
+
+// ---- list
+
+static void on_listed(struct flush *f, const PGresult *r, struct store_cmd *only)
+{
+    struct store_orders_list *c = (struct store_orders_list *)only;
+    size_t rows = (size_t)PQntuples(r);
+    (void)f;
+    c->more = rows > c->limit;
+    c->out_count = rows < c->limit ? rows : c->limit;
+    c->out = ARENA_ARRAY(only->arena, struct id, c->out_count + 1);
+    if (c->out == NULL) {
+        only->flags |= CMD_FULL;
+        c->out_count = 0;
+    }
+    for (size_t i = 0; i < c->out_count; i++) c->out[i] = col_id(r, (int)i, 0);
+}
+
+// orders_list_send: invalid ones are left out, and those that ended before they were finalized: so
+// they are shown, too.
+void orders_list_send(struct flush *f)
+{
+    static const struct id newest = {.b = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                           0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    static const struct id none;
+    size_t at = 0;
+    for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ORDERS_LIST, &at)) != NULL;) {
+        const struct store_orders_list *c = (const struct store_orders_list *)cmd;
+        struct params p;
+        params_init(&p);
+        params_id(&p, &c->account);
+        params_id(&p, id_eq(&c->before, &none) ? &newest : &c->before);
+        params_int(&p, (int64_t)c->limit + 1);
+        flush_add_only(f, &p, on_listed, cmd,
+                       "SELECT id FROM orders WHERE account = $1 AND id < $2 AND status <> 5 AND "
+                       "(status > 2 OR expires_at > now_us()) ORDER BY id DESC LIMIT $3");
+    }
+}
+
+void store_orders_list(struct store *s, struct store_orders_list *c)
+{
+    store_queue(s, &c->cmd, CMD_ORDERS_LIST);
 }
 
 void store_order_get(struct store *s, struct store_order_get *c)

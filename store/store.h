@@ -25,7 +25,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 2 }; // the version this program needs
+enum { STORE_SCHEMA_VERSION = 3 }; // the version this program needs
 
 struct store_options {
     const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
@@ -222,6 +222,22 @@ struct store_order_get {
     struct order_row out;
 };
 void store_order_get(struct store *s, struct store_order_get *c);
+
+// store_orders_list reads the ids of an account's orders, newest first, that are older than
+// `before` (all-zero: from the newest) and not invalid: at most `limit`, 1..ORDERS_LIST_MAX. `more`
+// says that there are others. One statement a command over all leaves: for people and for rare
+// clients.
+enum { ORDERS_LIST_MAX = 1000 };
+struct store_orders_list {
+    struct store_cmd cmd;
+    struct id account;
+    struct id before;
+    unsigned limit;
+    struct id *out;
+    size_t out_count;
+    bool more;
+};
+void store_orders_list(struct store *s, struct store_orders_list *c);
 
 struct store_authz_get {
     struct store_cmd cmd;

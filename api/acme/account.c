@@ -11,13 +11,17 @@ const char *account_status_text(enum account_status s)
 
 static void account_respond(struct request *r, unsigned status, const struct account_row *row)
 {
+    char id[ID_TEXT_LEN + 1];
     struct json_out o;
+    id_text(id, &row->id);
     json_out_begin(&o, edge_scratch(r->edge));
     json_object_begin(&o);
     json_key(&o, "status");
     json_put_str(&o, account_status_text(row->status));
     json_key(&o, "contact");
     json_put_raw(&o, row->contact);
+    json_key(&o, "orders");
+    json_put_str(&o, request_url(r, "acct/%s/orders", id));
     if (row->terms_agreed) {
         json_key(&o, "termsOfServiceAgreed");
         json_put_bool(&o, true);

@@ -13,6 +13,7 @@ void account_post(struct request *r);
 void key_change(struct request *r);
 void order_new(struct request *r);
 void order_read(struct request *r);
+void orders_read(struct request *r);
 void finalize_post(struct request *r);
 void authz_read(struct request *r);
 void challenge_post(struct request *r);

@@ -1,4 +1,4 @@
-// account: contacts, end and key of accounts. A second connection holds locks, so that what
+// account: contacts, end, key and orders of accounts. A second connection holds locks, so that what
 // would be a rare race happens every time.
 #include <stdio.h>
 #include <stdlib.h>
@@ -302,6 +302,55 @@ static void of_two_changes_of_one_account_the_first_is_made(void **state)
     for (size_t i = 0; i < COUNT; i++) assert_int_equal(m[i].outcome, ACCOUNT_KEY_TAKEN);
 }
 
+// ---- the list of orders
+
+static size_t list(const struct account_row *a, struct id before, unsigned limit, struct id *out,
+                   bool *more)
+{
+    struct store_orders_list l = {.cmd = cmd(), .account = a->id, .before = before, .limit = limit};
+    store_orders_list(stores[0], &l);
+    run();
+    assert_ok(result(&l.cmd));
+    assert_true(l.out_count <= limit);
+    memcpy(out, l.out, l.out_count * sizeof *out);
+    *more = l.more;
+    return l.out_count;
+}
+
+static void orders_are_listed_by_pages_newest_first(void **state)
+{
+    (void)state;
+    enum { COUNT = 7 };
+    struct account_row a = account_make(), b = account_make();
+    struct order_made made[COUNT];
+    struct id all[COUNT], page[3];
+    char id[UUID_TEXT_SIZE];
+    bool more;
+    for (int i = 0; i < COUNT; i++) {
+        made[i] = order_make(&a, 1);
+        (void)order_make(&b, 1);
+    }
+    assert_int_equal(list(&a, (struct id){0}, COUNT, all, &more), COUNT);
+    assert_false(more);
+    for (int i = 1; i < COUNT; i++) assert_true(id_cmp(&all[i - 1], &all[i]) > 0);
+    size_t seen = 0;
+    struct id before = {0};
+    do {
+        size_t n = list(&a, before, 3, page, &more);
+        for (size_t i = 0; i < n; i++) assert_true(id_eq(&page[i], &all[seen++]));
+        before = page[n - 1];
+    } while (more);
+    assert_int_equal(seen, COUNT);
+    // What has ended without a certificate is not shown.
+    sql_run("UPDATE orders SET status = 5 WHERE id = '%s'", uuid_text(id, &made[2].id));
+    sql_run("UPDATE orders SET expires_at = 1 WHERE id = '%s'", uuid_text(id, &made[3].id));
+    sql_run("UPDATE orders SET expires_at = 1, status = 4 WHERE id = '%s'",
+            uuid_text(id, &made[4].id));
+    assert_int_equal(list(&a, (struct id){0}, COUNT, all, &more), COUNT - 2);
+    assert_int_equal(list(&a, all[COUNT - 3], COUNT, page, &more), 0);
+    assert_false(more);
+}
+
 // After all of the above: one row each, of the key that the account has.
 static void every_account_has_its_key(void **state)
 {
@@ -327,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_key_that_is_somebodys_is_not_taken),
         cmocka_unit_test(of_all_who_want_a_key_one_gets_it),
         cmocka_unit_test(of_two_changes_of_one_account_the_first_is_made),
+        cmocka_unit_test(orders_are_listed_by_pages_newest_first),
         cmocka_unit_test(every_account_has_its_key),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
