@@ -228,13 +228,13 @@ static bool on_connected(void *ctx, const struct sockaddr *peer)
     return a->v != NULL && validation_target_allowed(a->v->request->policy, peer);
 }
 
-static void connect_next(struct attempt *a);
+static void address_connect(struct attempt *a);
 
 static void connect_failed(struct attempt *a, struct err why, const char *note)
 {
     if (a->address_index + 1 < a->address_count) {
         a->address_index++;
-        connect_next(a);
+        address_connect(a);
         return;
     }
     const char *what = err_is(why, ERR_CONNECT_REFUSED)       ? "refused"
@@ -273,20 +273,10 @@ static struct tls_context *tls_get(struct attempt *a)
     return a->tls;
 }
 
-static void connect_next(struct attempt *a)
+static void address_connect(struct attempt *a)
 {
     const struct validate_policy *p = a->v->request->policy;
-    while (a->address_index + 1 < a->address_count &&
-           !validation_target_allowed(p, (const struct sockaddr *)&a->addresses[a->address_index]))
-        a->address_index++; // another one may be allowed
     struct sockaddr_storage *address = &a->addresses[a->address_index];
-    if (!validation_target_allowed(p, (const struct sockaddr *)address)) {
-        decide(
-            a, VALIDATE_CONNECTION, false,
-            "%s may not be connected to: it is outside the networks that this tenant validates in",
-            target_text(a));
-        return;
-    }
     unsigned connect_ms = p->attempt_ms / (unsigned)a->address_count;
     struct dial_options options = {
         .address = *address,
@@ -306,6 +296,25 @@ static void connect_next(struct attempt *a)
         decide(a, VALIDATE_INTERNAL, true, "this front end has no room for another connection");
 }
 
+// hop_connect goes through those of the hop's addresses that the tenant's networks have.
+static void hop_connect(struct attempt *a)
+{
+    const struct validate_policy *p = a->v->request->policy;
+    size_t kept = 0;
+    for (size_t i = 0; i < a->address_count; i++)
+        if (validation_target_allowed(p, (const struct sockaddr *)&a->addresses[i]))
+            a->addresses[kept++] = a->addresses[i];
+    if (kept == 0) {
+        decide(
+            a, VALIDATE_CONNECTION, false,
+            "%s may not be connected to: it is outside the networks that this tenant validates in",
+            target_text(a));
+        return;
+    }
+    a->address_count = kept;
+    address_connect(a);
+}
+
 static void on_resolved(struct resolver_query *q, const struct sockaddr_storage *addresses,
                         size_t count, const char *note)
 {
@@ -317,7 +326,7 @@ static void on_resolved(struct resolver_query *q, const struct sockaddr_storage 
     }
     memcpy(a->addresses, addresses, count * sizeof *addresses);
     a->address_count = count;
-    connect_next(a);
+    hop_connect(a);
 }
 
 static bool address_literal(struct attempt *a, unsigned port)
@@ -343,7 +352,7 @@ static void hop_begin(struct attempt *a)
     a->address_index = 0;
     if (a->url.is_address && address_literal(a, port)) {
         a->address_count = 1;
-        connect_next(a);
+        hop_connect(a);
         return;
     }
     a->query.done = on_resolved;

@@ -62,6 +62,7 @@ static const struct web_row web_rows[] = {
 static const struct dns_row dns_rows[] = {
     {.name = "a.dns", .how = DNS_A, .a = {"127.0.0.1"}},
     {.name = "second.dns", .how = DNS_A, .a = {"127.0.0.9", "127.0.0.1"}},
+    {.name = "first.dns", .how = DNS_A, .a = {"127.0.0.1", "127.0.0.9"}},
     {.name = "cut.dns", .how = DNS_TRUNCATED, .a = {"127.0.0.1"}},
     {.name = "lied.dns", .how = DNS_WRONG_ID, .a = {"127.0.0.1"}},
     {.name = "alias.dns", .how = DNS_CNAME, .a = {"127.0.0.1"}, .alias = "real.dns"},
@@ -307,6 +308,13 @@ static void resolvers_are_asked_and_told_apart(void **state)
     p.denied = &nine;
     p.denied_count = 1;
     expect(&p, "second.dns", VALIDATE_OK, "");
+    // What is said is about those that were tried.
+    p.http_port = 1;
+    p.attempts = 2;
+    expect(&p, "second.dns", VALIDATE_CONNECTION, "127.0.0.1:1 refused after 2 tries");
+    expect(&p, "first.dns", VALIDATE_CONNECTION, "127.0.0.1:1 refused after 2 tries");
+    p.http_port = web_port(web);
+    p.attempts = 1;
     p.denied_count = 0;
     p.attempt_ms = 300;
     expect(&p, "silent.dns", VALIDATE_DNS, "the resolver did not answer within 300 ms");
