@@ -150,6 +150,25 @@ static struct err store_start(struct program *p, struct edge *e)
                                              .region = (unsigned)s->region});
 }
 
+// absent_tell says which profiles and issuers of the configuration no signer offers. Nothing is
+// missing while no signer has been heard.
+static void absent_tell(struct edge *e)
+{
+    const struct front *f = e->front;
+    for (size_t i = 0; e->catalog.profile_count > 0 && i < f->tenant_count; i++) {
+        const struct tenant_settings *t = f->tenants[i].settings;
+        for (size_t k = 0; k < t->profiles.count; k++) {
+            const char *name = ((const char *const *)t->profiles.items)[k];
+            if (catalog_profile(&e->catalog, slice_str(name)) == NULL)
+                LOG(shard_log(e->shard), &EVENT_NOT_OFFERED, NULL, LOG_STR("tenant", t->name),
+                    LOG_STR("profile", name));
+        }
+        if (catalog_issuer(&e->catalog, (uint16_t)t->issuer) == NULL)
+            LOG(shard_log(e->shard), &EVENT_NOT_OFFERED, NULL, LOG_STR("tenant", t->name),
+                LOG_INT("issuer", t->issuer));
+    }
+}
+
 static void on_offer_changed(void *ctx)
 {
     struct edge *e = ctx;
@@ -157,10 +176,12 @@ static void on_offer_changed(void *ctx)
     struct err err = catalog_refresh(&e->catalog, e->signer);
     if (failed(err))
         LOG(shard_log(e->shard), &EVENT_CATALOG_REFUSED, NULL, LOG_ERR("error", err));
-    else if (shard_index(e->shard) == 0)
+    else if (shard_index(e->shard) == 0) {
         LOG(shard_log(e->shard), &EVENT_CATALOG_CHANGED, NULL,
             LOG_INT("profiles", e->catalog.profile_count),
             LOG_INT("issuers", e->catalog.issuer_count));
+        absent_tell(e);
+    }
 }
 
 static struct err signer_start(struct program *p, struct edge *e)
@@ -449,7 +470,11 @@ struct err program_start(struct program *p, bool seams, char note[PROGRAM_NOTE_M
 
 // ---- reload
 
-static void core_reload(struct shard *shard, void *ctx) { edge_front_set(edge_of(shard), ctx); }
+static void core_reload(struct shard *shard, void *ctx)
+{
+    edge_front_set(edge_of(shard), ctx);
+    if (shard_index(shard) == 0) absent_tell(edge_of(shard));
+}
 
 static void core_papers(struct shard *shard, void *ctx) { edge_identity_set(edge_of(shard), ctx); }
 

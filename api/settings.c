@@ -470,6 +470,27 @@ static bool tenant_name_ok(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
 }
 
+// host_ok: "acme.corp", "acme.corp:14000", "[2001:db8::1]:14000": what a client puts into Host.
+static bool host_ok(const char *host)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_",
+                      address[] = "0123456789abcdefABCDEF:.", digits[] = "0123456789";
+    bool v6 = host[0] == '[';
+    size_t n = strspn(host + v6, v6 ? address : name);
+    const char *port = host + v6 + n + v6;
+    if (n == 0 || n > 253 || (v6 && host[1 + n] != ']')) return false;
+    if (*port == 0) return true;
+    size_t port_n = strspn(port + 1, digits);
+    return *port == ':' && port_n > 0 && port_n <= 5 && port[1 + port_n] == 0;
+}
+
+static bool hosts_ok(const struct config_list *hosts)
+{
+    for (size_t i = 0; i < hosts->count; i++)
+        if (!host_ok(((const char *const *)hosts->items)[i])) return false;
+    return true;
+}
+
 bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
 {
     const struct tenant_settings *tenants = s->tenants.items;
@@ -481,12 +502,16 @@ bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
             return refuse(
                 error, "tenants",
                 "a tenant's name is part of URLs; expected 1 to 63 of a-z, 0-9, '-' and '_'");
-        bool https = t->base_url == NULL || (strncmp(t->base_url, "https://", 8) == 0 &&
-                                             strchr(t->base_url + 8, '/') == NULL);
+        bool https = t->base_url == NULL ||
+                     (strncmp(t->base_url, "https://", 8) == 0 && host_ok(t->base_url + 8));
         if (t->base_url == NULL && t->hosts.count == 0)
             return refuse(error, "tenants.hosts",
                           "missing; expected the hosts that clients use, such as "
                           "[\"acme.corp:14000\"], or `base_url`");
+        if (!hosts_ok(&t->hosts))
+            return refuse(error, "tenants.hosts",
+                          "expected a host as clients write it, with its port where that is not "
+                          "443: acme.corp, acme.corp:14000 or [2001:db8::1]:14000");
         if (!https)
             return refuse(error, "tenants.base_url",
                           "expected https://host or https://host:port without a path");

@@ -25,8 +25,8 @@ struct override_settings {
 struct tenant_settings {
     const char *name; // key of the map
     bool is_default;
-    const char *base_url;        // "https://acme.corp:14000"; NULL: the request's own authority
-    struct config_list hosts;    // const char *: authorities that are answered; empty: any
+    const char *base_url;        // "https://acme.corp:14000"; NULL: `hosts` say it
+    struct config_list hosts;    // const char *: authorities that are answered, beside base_url's
     struct config_list profiles; // const char *: allowed, the first is the default
     int64_t issuer;
     int64_t order_ms, authz_ms, authz_valid_ms; // lifetimes

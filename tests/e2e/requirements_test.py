@@ -320,10 +320,15 @@ def r49(dev, _):
 
 def r52(dev, _):
     client = Strict(dev)
-    directory = client.get(dev.directory)
-    check(set(directory.json()) == {"newNonce", "newAccount", "newOrder", "meta"} and "externalAccountRequired" not in directory.json()["meta"], directory.body)
-    for name in ("newNonce", "newAccount", "newOrder"):
-        check(directory.body.decode().count(name) == 1, f"{name} is there as other text, too")  # 50
+    answer, base = client.get(dev.directory), f"https://localhost:{dev.port}/acme/default/"
+    directory = answer.json()
+    paths = {"newNonce": "new-nonce", "newAccount": "new-account", "newOrder": "new-order", "newAuthz": "new-authz", "revokeCert": "revoke-cert", "keyChange": "key-change", "renewalInfo": "renewal-info"}
+    check({"newNonce", "newAccount", "newOrder", "meta"} <= set(directory) <= set(paths) | {"meta"}, answer.body)
+    for name, path in paths.items():
+        there = client.get(base + path).status != 404
+        check(there == (name in directory) and directory.get(name, base + path) == base + path, f"{name}: {directory}")
+        check(answer.body.decode().count(name) == there, f"{name} is there as other text, too")  # 50
+    check(directory["meta"].get("externalAccountRequired", True) is True, answer.body)
 
 
 def r57(dev, responder):

@@ -66,6 +66,18 @@ static const char *with(const char *from, const char *to)
     return text;
 }
 
+static void hosts_are_taken_as_clients_write_them(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"['acme.corp']", "['Acme.Corp:443', '10.0.0.1:14000']",
+                                        "['[2001:db8::1]', '[::1]:14000', 'a_b', 'acme-1']"};
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        struct settings s;
+        char error[CONFIG_ERROR_MAX] = "";
+        if (!load(&s, error, with("['acme.corp:14000']", lists[i]))) fail_msg("%s", error);
+    }
+}
+
 static void each_defect_is_named(void **state)
 {
     (void)state;
@@ -77,7 +89,17 @@ static void each_defect_is_named(void **state)
         {"  default: {", "  Default: {", "a tenant's name is part of URLs"},
         {"https://other.corp", "http://other.corp", "expected https://host"},
         {"https://other.corp", "https://other.corp/x", "expected https://host"},
+        {"https://other.corp", "https://other.corp:", "expected https://host"},
+        {"https://other.corp", "https://", "expected https://host"},
+        {"https://other.corp", "https://other corp", "expected https://host"},
         {"hosts: ['acme.corp:14000'], ", "", "tenants.hosts"},
+        {"['acme.corp:14000']", "['https://acme.corp']", "tenants.hosts: expected a host"},
+        {"['acme.corp:14000']", "['acme.corp/']", "tenants.hosts: expected a host"},
+        {"['acme.corp:14000']", "['acme.corp:']", "tenants.hosts: expected a host"},
+        {"['acme.corp:14000']", "['acme.corp:1x']", "tenants.hosts: expected a host"},
+        {"['acme.corp:14000']", "['[2001:db8::1']", "tenants.hosts: expected a host"},
+        {"['acme.corp:14000']", "['2001:db8::1']", "tenants.hosts: expected a host"},
+        {"['acme.corp:14000']", "['a\"b']", "tenants.hosts: expected a host"},
         {", profiles: [server, short]", "", "profiles"},
         {"[server, short]", "[]", "profiles"},
         {"http_port: 5002", "http_port: 0", "http_port"},
@@ -99,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_file_gives_its_values_and_defaults),
+        cmocka_unit_test(hosts_are_taken_as_clients_write_them),
         cmocka_unit_test(each_defect_is_named),
     };
     cluster_err_register();
