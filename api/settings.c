@@ -57,13 +57,14 @@ static const struct setting validation_rows[] = {
     {.key = "denied",
      .type = SETTING_LIST,
      IN(struct validation_settings, denied),
-     .default_text = "[127.0.0.0/8, '::1', 169.254.0.0/16, 'fe80::/10']",
+     .default_text = "[127.0.0.0/8, '::1', 169.254.0.0/16, 'fe80::/10', 'fd00:ec2::254', "
+                     "100.100.100.200, 168.63.129.16]",
      .element = SETTING_RANGE,
      .min = 0,
      .max = 64,
      .help =
          "Networks in which no target may be; checked again on the connected socket. The default "
-         "is this host itself and what is link-local, where clouds keep their metadata."},
+         "is this host itself, what is link-local, and where clouds keep their metadata."},
     {.key = "http_port",
      .type = SETTING_INT,
      IN(struct validation_settings, http_port),

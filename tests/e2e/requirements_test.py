@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import ssl
+import subprocess
 import time
 
 from certmill import Client, Dev, Responder, b64, check, csr_make
@@ -85,6 +86,15 @@ class Alone(Strict):
         return super().request(method, url, body, dict(headers or {}, Connection="close"))
 
 
+def curl_post(dev, version, url, body):
+    """A POST by curl: (version and code, head, body)."""
+    out = subprocess.run(["curl", "-sS", "-i", version, "--cacert", dev.root, "-H", "Content-Type: application/jose+json", "-H", "Expect:", "--data-binary", "@-", "-w", "\n%{http_version} %{http_code}", url],
+                         input=body, capture_output=True, text=True, timeout=30, check=True).stdout
+    head, rest = out.replace("\r\n", "\n").split("\n\n", 1)
+    text, code = rest.rsplit("\n", 1)
+    return code, head, text
+
+
 def challenge_of(client, order):
     return client.post(order["authorizations"][0]).json()["challenges"][0]
 
@@ -93,6 +103,10 @@ def r01(dev, responder):
     client = Alone(dev)
     client.register()
     check(client.obtain(["one.internal.test"], responder).startswith("-----BEGIN"), "one connection per request")
+    for version, want in (("--http2", "2"), ("--http1.1", "1.1")):
+        client = Client(dev)
+        code, head, _ = curl_post(dev, version, client.directory["newAccount"], client.jws(client.directory["newAccount"], {}))
+        check(code == want + " 201" and head.lower().count("\nreplay-nonce: ") == head.lower().count("\nlocation: https://") == 1, code + head)
 
 
 def r05(dev, _):
@@ -153,6 +167,8 @@ def r17(dev, _):
     check(answer.status == 413 and "Replay-Nonce" in answer.headers, str(answer.headers))
     client.connection = None
     check(client.post(client.directory["newAccount"], {}).status == 201, "the nonce of a refusal is good")
+    code, head, text = curl_post(dev, "--http2", client.directory["newOrder"], "x" * 70000)
+    check(code == "2 413" and "\nreplay-nonce: " in head and json.loads(text)["status"] == 413, code + head)
 
 
 def r19(dev, _):

@@ -43,7 +43,7 @@ static void a_good_file_gives_its_values_and_defaults(void **state)
     assert_null(t[0].base_url);
     assert_int_equal(t[0].validation.http_port, 80);
     assert_int_equal(t[0].order_ms, 86400000);
-    assert_int_equal(t[0].validation.denied.count, 4); // this host and what is link-local
+    assert_int_equal(t[0].validation.denied.count, 7);
     assert_string_equal(t[1].base_url, "https://other.corp");
     assert_int_equal(t[1].validation.http_port, 5002);
     assert_string_equal(s.server.chain, "/etc/certmill/s.pem");
@@ -64,6 +64,38 @@ static const char *with(const char *from, const char *to)
     assert_non_null(at);
     snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
     return text;
+}
+
+// T29: what a validation must not reach unless an operator says so, and what it is for.
+static void the_default_denies_this_host_and_metadata(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        bool denied;
+    } rows[] = {{"127.0.0.1", true},       {"127.9.9.9", true},
+                {"[::1]", true},           {"[::ffff:127.0.0.1]", true},
+                {"169.254.169.254", true}, {"[fe80::1]", true},
+                {"[fd00:ec2::254]", true}, {"100.100.100.200", true},
+                {"168.63.129.16", true},   {"[64:ff9b::a9fe:a9fe]", true},
+                {"10.0.0.1", false},       {"192.168.1.1", false},
+                {"172.16.0.1", false},     {"[fd00::1]", false},
+                {"[2001:db8::1]", false}};
+    struct settings s;
+    char error[CONFIG_ERROR_MAX] = "";
+    assert_true(load(&s, error, good));
+    const struct config_list *denied =
+        &((const struct tenant_settings *)s.tenants.items)->validation.denied;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct sockaddr_storage a;
+        socklen_t len;
+        bool found = false;
+        assert_ok(address_parse(&a, &len, slice_str(rows[i].address), 80));
+        for (size_t k = 0; k < denied->count; k++)
+            found |= address_range_has(&((const struct address_range *)denied->items)[k],
+                                       (const struct sockaddr *)&a);
+        if (found != rows[i].denied) fail_msg("%s", rows[i].address);
+    }
 }
 
 static void hosts_are_taken_as_clients_write_them(void **state)
@@ -121,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_file_gives_its_values_and_defaults),
+        cmocka_unit_test(the_default_denies_this_host_and_metadata),
         cmocka_unit_test(hosts_are_taken_as_clients_write_them),
         cmocka_unit_test(each_defect_is_named),
     };
