@@ -65,8 +65,9 @@ VEC_INLINE vec vec_swap(vec a, unsigned distance)
     const vec lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
     return _mm512_permutexvar_epi64(vec_xor(lane, vec_set1(distance)), a);
 }
-// vec_xor3, vec_choose (bits of b where a is set, of c elsewhere) and vec_majority: SHA-512's.
+// vec_xor3, vec_or3, vec_choose (bits of b where a is set, of c elsewhere) and vec_majority.
 VEC_INLINE vec vec_xor3(vec a, vec b, vec c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+VEC_INLINE vec vec_or3(vec a, vec b, vec c) { return _mm512_ternarylogic_epi64(a, b, c, 0xfe); }
 VEC_INLINE vec vec_choose(vec a, vec b, vec c) { return _mm512_ternarylogic_epi64(a, b, c, 0xca); }
 VEC_INLINE vec vec_majority(vec a, vec b, vec c)
 {

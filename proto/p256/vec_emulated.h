@@ -110,6 +110,7 @@ VEC_INLINE vec vec_lookup16(vec_mask m, vec index, vec low, vec high)
 }
 VEC_INLINE vec vec_swap(vec a, unsigned distance) { VEC_OF(a.lane[(unsigned)i ^ distance]); }
 VEC_INLINE vec vec_xor3(vec a, vec b, vec c) { return vec_xor(vec_xor(a, b), c); }
+VEC_INLINE vec vec_or3(vec a, vec b, vec c) { return vec_or(vec_or(a, b), c); }
 VEC_INLINE vec vec_choose(vec a, vec b, vec c) { return vec_xor(c, vec_and(a, vec_xor(b, c))); }
 VEC_INLINE vec vec_majority(vec a, vec b, vec c)
 {
