@@ -18,7 +18,9 @@ enum {
     WRONG_ASIDE_MS = 30000,
     KINDS_MAX = 8,
     PROFILES_MAX = 64,
-    CHAIN_MAX = 4
+    SIGN_SIZE_MAX = 1 << 20, // of a message: what signers take
+    INTENT_SIZE = 512,       // of an intent on the wire, above what differs in length
+    NAME_SIZE = 16           // of a name, above its text
 };
 
 typedef Certmill__Signer__V1__DescribeResponse Description;
@@ -346,17 +348,34 @@ static struct err batch_send(struct signer_client *c, struct batch *b)
                           RPC_ANY_TARGET);
 }
 
+// wire_size is an intent's share of a message, at most.
+static size_t wire_size(const struct intent *in)
+{
+    size_t n = INTENT_SIZE + in->spki.n + in->tenant.n + in->profile.n;
+    for (size_t i = 0; i < in->name_count; i++) n += NAME_SIZE + in->names[i].value.n;
+    return n;
+}
+
+// batch_fill moves what fits into one message from the queue to the batch: one item at least.
+static void batch_fill(struct signer_client *c, struct batch *b)
+{
+    size_t size = 0;
+    while (b->count < SIGNER_BATCH_MAX && !list_empty(&c->queue)) {
+        size += wire_size(LIST_OWNER(c->queue.next, struct signer_sign, node)->intent);
+        if (b->count > 0 && size > SIGN_SIZE_MAX) return;
+        list_push_back(&b->items, list_pop_front(&c->queue));
+        b->count++;
+        c->queued--;
+    }
+}
+
 static void on_turn(struct turn_hook *hook)
 {
     struct signer_client *c = LIST_OWNER(hook, struct signer_client, hook);
     while (!list_empty(&c->queue)) {
         struct batch *b = batch_new(c, false);
         if (b == NULL) return; // the next turn with something new tries again
-        while (b->count < SIGNER_BATCH_MAX && !list_empty(&c->queue)) {
-            list_push_back(&b->items, list_pop_front(&c->queue));
-            b->count++;
-            c->queued--;
-        }
+        batch_fill(c, b);
         struct err e = batch_send(c, b);
         if (!failed(e)) continue;
         batch_fail(b, ERR(SIGNER_BUSY), "the signer's queue is full");
