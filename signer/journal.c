@@ -1,6 +1,5 @@
 #include "signer/journal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -13,155 +12,27 @@
 
 #include "proto/err.h"
 #include "signer/err.h"
-#include "signer/journal_record.h"
+#include "signer/journal_scan.h"
 
-enum { PENDING_MAX = 64 << 20, NAME_LEN = 16 };
+enum { PENDING_MAX = 64 << 20 };
 
-// ---- segments
+// ---- the segment that is written
 
-static struct err say(char *note, uint32_t code, const char *what, int error)
+static struct err say(char *note, const char *what, int error)
 {
-    const char *cure = error == EACCES || error == EPERM
-                           ? ": its files must belong to the user that the signer runs as"
-                       : error == ENOSPC ? ": make room on its disk"
-                                         : "";
-    snprintf(note, JOURNAL_NOTE_MAX, "the journal %s%s%s%s", what, error == 0 ? "" : ": ",
-             error == 0 ? "" : strerror(error), cure);
-    return (struct err){code};
-}
-
-static void segment_name(char out[NAME_LEN], uint32_t segment)
-{
-    snprintf(out, NAME_LEN, "%08u.seg", segment);
-}
-
-// segment_read puts a whole segment into malloc'ed memory; n 0 when it does not exist.
-static struct err segment_read(uint8_t **out, size_t *out_n, char *note, int dir, uint32_t segment)
-{
-    char name[NAME_LEN];
-    struct stat st;
-    *out = NULL;
-    *out_n = 0;
-    segment_name(name, segment);
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) return OK;
-    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size > JOURNAL_SEGMENT_SIZE) {
-        if (fd >= 0) close(fd);
-        return say(note, ERR_JOURNAL, "cannot be read", errno);
-    }
-    size_t n = (size_t)st.st_size, got = 0;
-    uint8_t *p = malloc(n + 1);
-    for (ssize_t r; p != NULL && got < n && (r = pread(fd, p + got, n - got, (off_t)got)) > 0;)
-        got += (size_t)r;
-    close(fd);
-    if (p == NULL || got < n) {
-        free(p);
-        return say(note, ERR_JOURNAL, "cannot be read", errno);
-    }
-    *out = p;
-    *out_n = n;
-    return OK;
-}
-
-struct scan {
-    uint32_t segment;
-    uint64_t offset, count;
-    uint8_t previous[HASH_LEN];
-    bool torn;
-};
-
-// segment_scan walks one segment; *last says that no further segment exists, so what does not
-// continue the chain may be a write that a crash cut off.
-static struct err segment_scan(struct scan *s, char *note, const uint8_t *p, size_t n, bool last,
-                               void (*visit)(void *ctx, uint32_t segment, uint64_t offset,
-                                             const struct journal_record *r),
-                               void *ctx)
-{
-    size_t offset = 0;
-    for (struct slice payload; (payload = record_payload(p, n, offset)).n > 0;) {
-        struct journal_record r;
-        uint32_t batch;
-        if (!record_follows(p + offset, s->previous)) break;
-        if (!record_read(&r, &batch, payload))
-            return say(note, ERR_JOURNAL_CORRUPT,
-                       "has a record that cannot be read: another version wrote it", 0);
-        visit(ctx, s->segment, offset, &r);
-        record_hash(s->previous, p + offset, RECORD_HEAD_LEN + payload.n);
-        s->count++;
-        offset += RECORD_HEAD_LEN + payload.n;
-    }
-    enum record_end end = record_end_judge(p, n, offset);
-    s->offset = offset;
-    s->torn = end == RECORD_END_TORN;
-    if (end == RECORD_END_CLEAN || (s->torn && last)) return OK;
-    snprintf(note, JOURNAL_NOTE_MAX,
-             "the journal is damaged: segment %08u from octet %zu on, behind record %llu; restore "
-             "it from a copy: nothing is signed without it",
-             s->segment, offset, (unsigned long long)s->count);
-    return (struct err){ERR_JOURNAL_CORRUPT};
-}
-
-// gap_check: a segment behind a missing one would be written over.
-static struct err gap_check(char *note, int dir, uint32_t missing)
-{
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (d == NULL) {
-        if (fd >= 0) close(fd);
-        return say(note, ERR_JOURNAL, "folder cannot be read", errno);
-    }
-    bool gap = false;
-    for (const struct dirent *e; (e = readdir(d)) != NULL;) {
-        unsigned number;
-        char rest;
-        gap |= sscanf(e->d_name, "%8u.se%c", &number, &rest) == 2 && rest == 'g' &&
-               number > missing;
-    }
-    closedir(d);
-    if (!gap) return OK;
-    snprintf(note, JOURNAL_NOTE_MAX,
-             "the journal is damaged: segment %08u is missing or empty, and later ones exist; "
-             "restore it from a copy: nothing is signed without it",
-             missing);
-    return (struct err){ERR_JOURNAL_CORRUPT};
-}
-
-static struct err scan_all(struct scan *s, char *note, int dir,
-                           void (*visit)(void *ctx, uint32_t segment, uint64_t offset,
-                                         const struct journal_record *r),
-                           void *ctx)
-{
-    *s = (struct scan){.segment = 1};
-    for (uint32_t segment = 1;; segment++) {
-        uint8_t *p;
-        size_t n;
-        char name[NAME_LEN];
-        struct stat st;
-        TRY(segment_read(&p, &n, note, dir, segment));
-        if (n == 0) {
-            free(p);
-            return gap_check(note, dir, segment);
-        }
-        segment_name(name, segment + 1);
-        bool last = fstatat(dir, name, &st, 0) != 0;
-        s->segment = segment;
-        struct err e = segment_scan(s, note, p, n, last, visit, ctx);
-        free(p);
-        TRY(e);
-    }
+    return journal_say(note, ERR_JOURNAL, what, error);
 }
 
 static struct err segment_open(struct journal *j, char *note)
 {
-    char name[NAME_LEN];
-    segment_name(name, j->segment);
+    char name[SEGMENT_NAME_LEN];
+    journal_segment_name(name, j->segment);
     if (j->fd >= 0) close(j->fd);
     j->fd = openat(j->dir, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (j->fd < 0) return say(note, ERR_JOURNAL, "cannot be opened for writing", errno);
+    if (j->fd < 0) return say(note, "cannot be opened for writing", errno);
     int e = posix_fallocate(j->fd, 0, (off_t)j->segment_size);
-    if (e != 0) return say(note, ERR_JOURNAL, "cannot be preallocated", e);
-    if (fsync(j->fd) != 0 || fsync(j->dir) != 0)
-        return say(note, ERR_JOURNAL, "cannot be synced", errno);
+    if (e != 0) return say(note, "cannot be preallocated", e);
+    if (fsync(j->fd) != 0 || fsync(j->dir) != 0) return say(note, "cannot be synced", errno);
     return OK;
 }
 
@@ -261,13 +132,13 @@ static struct err certificate_read(struct slice *out, struct arena *a,
 struct err journal_certificate(const struct journal *j, const struct journal_entry *e,
                                struct arena *a, struct slice *out)
 {
-    char name[NAME_LEN];
+    char name[SEGMENT_NAME_LEN];
     if (e->segment == j->segment && e->offset >= j->unsynced_offset) {
         struct slice pending = buf_slice(&j->pending);
         size_t at = e->offset - j->unsynced_offset;
         return certificate_take(out, a, e, pending.p + at, pending.n - at);
     }
-    segment_name(name, e->segment);
+    journal_segment_name(name, e->segment);
     int fd = openat(j->dir, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return ERR(JOURNAL);
     struct err r = certificate_read(out, a, e, fd);
@@ -318,7 +189,7 @@ static struct err index_make(struct journal *j, char *note, size_t index_max)
     RAND_bytes(seed, sizeof seed);
     if (failed(map_init(&j->index, sizeof(struct id), index_max, seed)) ||
         failed(pool_init(&j->entries, "journal index", sizeof(struct journal_entry), index_max)))
-        return say(note, ERR_JOURNAL, "index does not fit into memory", 0);
+        return say(note, "index does not fit into memory", 0);
     return OK;
 }
 
@@ -327,18 +198,19 @@ static struct err tail_cut(struct journal *j, char *note)
 {
     if (ftruncate(j->fd, (off_t)j->offset) != 0 ||
         posix_fallocate(j->fd, 0, (off_t)j->segment_size) != 0 || fsync(j->fd) != 0)
-        return say(note, ERR_JOURNAL, "tail cannot be cut", errno);
+        return say(note, "tail cannot be cut", errno);
     return OK;
 }
 
 static struct err opened(struct journal *j, char *note, const struct journal_options *o,
                          int64_t now_s)
 {
-    struct scan s;
+    struct journal_scan s;
     struct indexer indexer = {j, now_s - JOURNAL_INDEX_S, false};
+    const struct journal_visitor v = {.record = on_record, .ctx = &indexer};
     TRY(folder_lock(j, note, o->path));
     TRY(index_make(j, note, o->index_max));
-    TRY(scan_all(&s, note, j->dir, on_record, &indexer));
+    TRY(journal_scan(&s, note, j->dir, &v));
     if (indexer.full) {
         snprintf(note, JOURNAL_NOTE_MAX,
                  "the journal has more than %zu records of the last %d minutes: raise "
@@ -468,11 +340,15 @@ struct err journal_each(const char *path, char note[JOURNAL_NOTE_MAX],
                         void (*visit)(void *ctx, uint64_t position, const struct journal_record *r),
                         void *ctx)
 {
-    struct scan s;
-    struct visitor v = {visit, ctx, 0};
+    struct journal_scan s;
+    struct visitor all = {visit, ctx, 0};
+    const struct journal_visitor v = {.record = on_visit, .ctx = &all};
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) return folder_say(note, path, "opened");
-    struct err e = scan_all(&s, note, dir, on_visit, &v);
+    struct journal_anchor anchor;
+    struct err e = journal_anchor_read(&anchor, note, dir);
+    all.position = anchor.count;
+    if (!failed(e)) e = journal_scan(&s, note, dir, &v);
     close(dir);
     return e;
 }

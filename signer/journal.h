@@ -91,7 +91,8 @@ size_t journal_room(struct journal *j, int64_t now_s);
 // the kernel dropped. ERR_JOURNAL.
 RESULT journal_add(struct journal *j, const struct journal_record *r);
 RESULT journal_sync(struct journal *j);
-// journal_each reads all records of a folder in order; `visit` may be told the position.
+// journal_each reads all records of a folder in order, an archive's too; `position` counts from the
+// first record of all.
 // ERR_JOURNAL, ERR_JOURNAL_CORRUPT.
 RESULT journal_each(const char *path, char note[JOURNAL_NOTE_MAX],
                     void (*visit)(void *ctx, uint64_t position, const struct journal_record *r),

@@ -19,6 +19,7 @@
 #include "signer/err.h"
 #include "signer/events.h"
 #include "signer/identity.h"
+#include "signer/journal_archive.h"
 #include "signer/journal_dump.h"
 #include "signer/reload.h"
 #include "signer/renewal.h"
@@ -41,6 +42,7 @@ static const char usage[] =
     "       certmill-signer ceremony --dir DIR --passphrase-file FILE [options]\n"
     "       certmill-signer renew --dir DIR --passphrase-file FILE [--force|--ended]\n"
     "       certmill-signer journal dump --dir DIR [--json]\n"
+    "       certmill-signer journal archive --dir DIR --to DIR [--keep-hours N]\n"
     "       certmill-signer config check FILE\n"
     "       certmill-signer config reference\n"
     "\n"
@@ -380,6 +382,8 @@ int main(int argc, char **argv)
     char note[NOTE_MAX];
     if (keys && failed(sandbox_begin(note, sizeof note))) return fail(note);
     if (argc > 1 && strcmp(argv[1], "ceremony") == 0) return ceremony_main(argc - 1, argv + 1);
+    if (argc > 2 && strcmp(argv[1], "journal") == 0 && strcmp(argv[2], "archive") == 0)
+        return journal_archive_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "journal") == 0) return journal_dump_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "renew") == 0) return renewal_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "config") == 0) return settings_main(argc - 1, argv + 1);

@@ -231,6 +231,11 @@ def renew_input(folder):
     for options, words in ((("--dir", "nowhere", "--passphrase-file", "passphrase"), ("cannot open the folder nowhere",)), (("--dir", "ca", "--passphrase-file", "wrong"), ("the passphrase does not open issuer-1.key",))):
         said(signer("renew", *options, cwd=folder), 1, *words)
     said(signer("journal", "dump", "--dir", "nowhere", cwd=folder), 1, "the journal folder nowhere cannot be opened (No such file")
+    for options, code, words in ((("--to", "ca"), 1, ("journal-none cannot be opened",)), (("--dir", "ca", "--to", "ca"), 1, ("another folder than the journal",))):
+        said(signer("journal", "archive", "--dir", "journal-none" if "--dir" not in options else "ca", *options, cwd=folder), code, *words)
+    check(signer("journal", "archive", "--dir", "ca", "--to", "old", "--keep-hours", "0", cwd=folder).returncode == 2, "less than an hour is kept")
+    done = signer("journal", "archive", "--dir", "journal", "--to", "old", cwd=folder)
+    check(done.returncode == 0 and done.stdout == "0 segments moved from journal to old\n", done.stdout + done.stderr)
     check(signer("renew", "--dir", "ca", "--passphrase-file", "passphrase", cwd=folder).stdout == "", "something was renewed that was fresh")
 
 
