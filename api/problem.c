@@ -29,9 +29,9 @@ struct err problem_write(struct buf *out, enum problem p, unsigned status, const
     json_put_str(&o, detail);
     json_key(&o, "status");
     json_put_int(&o, status);
-    if (extra != NULL && extra->request_id != NULL) {
+    if (extra != NULL && extra->instance != NULL) {
         json_key(&o, "instance");
-        json_put_str(&o, extra->request_id);
+        json_put_str(&o, extra->instance);
     }
     if (extra != NULL && extra->algorithms != NULL) {
         json_key(&o, "algorithms");
@@ -66,5 +66,5 @@ struct err problem_write_refusal(struct buf *out, unsigned status, const char *r
         if (refusals[i].status == status) row = i;
     snprintf(id, sizeof id, PROBLEM_REQUEST_URN "%s", request);
     return problem_write(out, refusals[row].p, status, refusals[row].detail,
-                         &(struct problem_extra){.request_id = id});
+                         &(struct problem_extra){.instance = id});
 }

@@ -38,7 +38,7 @@ unsigned problem_status(enum problem p);
 const char *problem_type(enum problem p); // "urn:ietf:params:acme:error:malformed"
 
 struct problem_extra {
-    const char *request_id; // "instance"; NULL: none
+    const char *instance;   // the request's URN, or what userActionRequired sends to; NULL: none
     const char *algorithms; // JSON array text for badSignatureAlgorithm; NULL: none
 };
 

@@ -88,6 +88,9 @@ static void common_headers(struct request *r, struct out_headers *h, char nonce[
         header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"next\"", r->link_next));
     if (r->link_up != NULL)
         header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"up\"", r->link_up));
+    if (r->terms != NULL)
+        header_add(h, "Link",
+                   arena_printf(request_arena(r), "<%s>;rel=\"terms-of-service\"", r->terms));
     if (r->location != NULL) header_add(h, "Location", r->location);
     if (r->retry_after > 0)
         header_add(h, "Retry-After", arena_printf(request_arena(r), "%u", r->retry_after));
@@ -130,7 +133,9 @@ static void fail(struct request *r, enum problem p, unsigned status, const char 
 {
     struct buf *b = edge_scratch(r->edge);
     struct problem_extra extra = {
-        .request_id = arena_printf(request_arena(r), PROBLEM_REQUEST_URN "%s", r->id),
+        .instance = r->terms != NULL
+                        ? r->terms
+                        : arena_printf(request_arena(r), PROBLEM_REQUEST_URN "%s", r->id),
         .algorithms = p == PROBLEM_BAD_SIGNATURE_ALGORITHM ? jws_alg_list() : NULL};
     if (failed(problem_write(b, p, status, detail, &extra))) buf_clear(b); // the status must do
     edge_count(r->edge, &METRIC_PROBLEMS);

@@ -43,6 +43,7 @@ struct request {
     struct json payload; // absent for POST-as-GET
     // for the answer
     const char *location, *link_up, *link_next;
+    const char *terms;    // URL of the terms to agree to, with userActionRequired
     unsigned retry_after; // seconds; 0: none
     const char *allow;    // of a 405
     unsigned max_age;     // seconds a cache may keep the answer; 0: says nothing

@@ -492,6 +492,18 @@ static bool hosts_ok(const struct config_list *hosts)
     return true;
 }
 
+// url_ok: goes into documents and headers as it is.
+static bool url_ok(const char *url)
+{
+    if (url == NULL) return true;
+    const char *rest = strstr(url, "://");
+    bool web = strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
+    if (!web || rest[3] == 0) return false;
+    for (const char *c = url; *c != 0; c++)
+        if (*c <= ' ' || *c >= 0x7f || strchr("\"<>\\", *c) != NULL) return false;
+    return true;
+}
+
 bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
 {
     const struct tenant_settings *tenants = s->tenants.items;
@@ -509,6 +521,10 @@ bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
             return refuse(error, "tenants.hosts",
                           "missing; expected the hosts that clients use, such as "
                           "[\"acme.corp:14000\"], or `base_url`");
+        if (!url_ok(t->terms_of_service))
+            return refuse(error, "tenants.terms_of_service", "expected a URL (https://...)");
+        if (!url_ok(t->website))
+            return refuse(error, "tenants.website", "expected a URL (https://...)");
         if (!hosts_ok(&t->hosts))
             return refuse(error, "tenants.hosts",
                           "expected a host as clients write it, with its port where that is not "

@@ -135,6 +135,7 @@ static bool terms_take(struct request *r, bool *agreed)
         return false;
     }
     if (terms == NULL || *agreed) return true;
+    r->terms = terms; // where people are sent: RFC 8555 section 7.3.3
     request_fail(r, PROBLEM_USER_ACTION_REQUIRED, "agree to the terms of service at %s", terms);
     return false;
 }

@@ -212,7 +212,9 @@ def r24(dev, responder):
     order = client.new_order(["read.internal.test"])
     client.authorize(order, responder)
     certificate = client.finalize(order, csr_make(["read.internal.test"])).json()["certificate"]
-    for url in (client.kid, order["url"], order["authorizations"][0], challenge_of(client, order)["url"], certificate):
+    orders = account.json()["orders"]
+    check(order["url"] in client.post(orders).json()["orders"], "the list of orders")
+    for url in (client.kid, orders, order["url"], order["authorizations"][0], challenge_of(client, order)["url"], certificate):
         check(client.post(url).status == 200, url)
 
 

@@ -336,6 +336,10 @@ static void accounts_are_of_one_tenant(void **state)
     assert_answer("unknown here", &a, 400, "accountDoesNotExist");
     a = new_account(&c, "{}");
     assert_answer("terms", &a, 403, "userActionRequired");
+    // RFC 8555 sections 6.7 and 7.3.3: people are sent to the terms.
+    static const char link[] = "\r\nLink: <https://localhost/terms>;rel=\"terms-of-service\"\r\n";
+    assert_string_equal(acme_text(&c, &a, "instance"), "https://localhost/terms");
+    assert_non_null(memmem(a.headers.p, a.headers.n, link, sizeof link - 1));
     a = new_account(&c, "{\"termsOfServiceAgreed\":true}");
     assert_answer("agreed", &a, 201, "");
     // The account of one tenant is nobody at the other, under either's URL.

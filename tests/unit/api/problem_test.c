@@ -71,7 +71,7 @@ static void a_document_has_type_detail_and_status(void **state)
     int64_t status;
     arena_init(&a, 65536);
     buf_init(&b, 4096);
-    const struct problem_extra extra = {.request_id = "urn:x:1", .algorithms = "[\"ES256\"]"};
+    const struct problem_extra extra = {.instance = "urn:x:1", .algorithms = "[\"ES256\"]"};
     assert_ok(problem_write(&b, PROBLEM_MALFORMED, 415, "what \"was\" wrong\n", &extra));
     struct json j = parsed(&a, buf_slice(&b));
     assert_member(j, "type", "urn:ietf:params:acme:error:malformed");
