@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_TRIES = 600, TRY_MS = 50 };
+enum { START_TRIES = 600, TRY_MS = 50, ENDS_MAX = 40 };
 
 static void pause_ms(unsigned ms)
 {
@@ -82,6 +82,15 @@ bool pg_init(struct pg *p)
     return spawn_wait(p, argv, log) == 0 && pg_start(p);
 }
 
+// log_show prints the end of the log, which goes with the folder.
+static void log_show(const char *log)
+{
+    char command[128];
+    fprintf(stderr, "pg: PostgreSQL did not start:\n");
+    snprintf(command, sizeof command, "tail -n 20 %s >&2", log);
+    if (system(command) != 0) fprintf(stderr, "pg: %s cannot be read\n", log);
+}
+
 bool pg_start(struct pg *p)
 {
     char program[320], data[96], log[96], sockets[128];
@@ -102,12 +111,14 @@ bool pg_start(struct pg *p)
                                 "max_connections=60",
                                 NULL};
     p->pid = spawn(p, argv, log);
-    for (int i = 0; i < START_TRIES; i++) {
+    for (int i = 0, ends = 0; i < START_TRIES && ends <= ENDS_MAX; i++) {
         if (pg_psql(p, "SELECT 1") == 0) return true;
-        if (waitpid(p->pid, NULL, WNOHANG) == p->pid) break;
         pause_ms(TRY_MS);
+        // The last one's processes may not be gone from its shared memory yet.
+        if (waitpid(p->pid, NULL, WNOHANG) != p->pid) continue;
+        p->pid = ++ends <= ENDS_MAX ? spawn(p, argv, log) : 0;
     }
-    fprintf(stderr, "pg: PostgreSQL did not start; see %s\n", log);
+    log_show(log);
     return false;
 }
 
