@@ -27,12 +27,20 @@ struct issuance {
     struct verify_job verify;
     struct store_certificate_commit commit;
     struct store_order_invalidate invalidate;
+    struct store_intent_close close;
     struct timer again;
     void (*ended)(void *ctx);
     void *ctx;
     uint64_t started_ns;
-    bool burning;
 };
+
+// tell runs `ended`, once: what the order is now is in the store.
+static void tell(struct issuance *i)
+{
+    void (*ended)(void *) = i->ended;
+    i->ended = NULL;
+    if (ended != NULL) ended(i->ctx);
+}
 
 static void finish(struct issuance *i)
 {
@@ -69,31 +77,69 @@ static void later(struct issuance *i, struct err err, const char *text)
     finish(i);
 }
 
-// ---- invalid
+// ---- invalid: first the order, so that no certificate of it can be committed any more, then its
+// serial. A node that dies in between leaves the intent to the reaper.
+
+static void on_closed(struct store_cmd *cmd, struct err err)
+{
+    struct issuance *i = LIST_OWNER(LIST_OWNER(cmd, struct store_intent_close, cmd),
+                                    struct issuance, close);
+    if (failed(err)) {
+        later(i, err, "a burned serial could not be recorded yet");
+        return;
+    }
+    LOG(shard_log(i->edge->shard), &EVENT_ORDER_GIVEN_UP, NULL,
+        LOG_INT("burned", i->close.has_burned));
+    finish(i);
+}
+
+static void on_burned(struct signer_sign *s, struct err err, const char *text)
+{
+    struct issuance *i = LIST_OWNER(s, struct issuance, sign);
+    bool never = err_is(err, ERR_SIGNER_REFUSED); // has no serial and gets none
+    if (!never && !failed(err) && !s->burned) err = ERR(SIGNER_WRONG);
+    if (!never && failed(err)) {
+        later(i, err, text);
+        return;
+    }
+    i->close = (struct store_intent_close){.cmd = {.done = on_closed, .arena = &i->work},
+                                           .order = i->intent.order,
+                                           .has_burned = !never};
+    memcpy(i->close.burned_serial, s->serial, SERIAL_LEN);
+    store_intent_close(i->edge->store, &i->close);
+}
+
+static void burn_start(struct issuance *i)
+{
+    struct edge *e = i->edge;
+    tell(i); // whoever waits for the order need not wait for this
+    i->sign = (struct signer_sign){.done = on_burned, .intent = &i->intent};
+    crash_point("r1-invalid");
+    struct err err = e->stopping ? ERR(SHUTTING_DOWN)
+                                 : signer_client_burn(e->signer, &i->sign,
+                                                      (unsigned)e->front->settings->signer.sign_ms);
+    if (failed(err)) later(i, err, "a serial could not be burned yet");
+}
 
 static void on_invalidated(struct store_cmd *cmd, struct err err)
 {
     struct issuance *i = LIST_OWNER(LIST_OWNER(cmd, struct store_order_invalidate, cmd),
                                     struct issuance, invalidate);
-    if (failed(err)) {
+    if (failed(err))
         later(i, err, "the order could not be made invalid");
-        return;
-    }
-    LOG(shard_log(i->edge->shard), &EVENT_ORDER_GIVEN_UP, NULL,
-        LOG_INT("burned", i->invalidate.has_burned));
-    finish(i);
+    else if (i->invalidate.order_status == ORDER_INVALID)
+        burn_start(i);
+    else
+        finish(i); // another node has finished it
 }
 
-// give_up ends the order. Its serial was burned before, or never will exist: the signer refused.
 static void give_up(struct issuance *i, enum problem p, const char *text)
 {
     struct buf *b = edge_scratch(i->edge);
     i->invalidate = (struct store_order_invalidate){
         .cmd = {.done = on_invalidated, .arena = &i->work},
         .order = i->intent.order,
-        .error = SLICE_LIT("{}"),
-        .has_burned = i->sign.burned};
-    memcpy(i->invalidate.burned_serial, i->sign.serial, SERIAL_LEN);
+        .error = SLICE_LIT("{}")};
     if (!failed(problem_write(b, p, problem_status(p), text, NULL)))
         (void)!failed(arena_dup(&i->invalidate.error, &i->work, buf_slice(b)));
     store_order_invalidate(i->edge->store, &i->invalidate);
@@ -168,7 +214,10 @@ static void on_committed(struct store_cmd *cmd, struct err err)
     }
     crash_point("e4-after");
     if (i->commit.won) issued_tell(i);
-    finish(i); // lost: another node has ended the order; the store says how
+    if (i->commit.order_status == ORDER_INVALID)
+        burn_start(i); // given up meanwhile
+    else
+        finish(i); // lost: another node has ended the order; the store says how
 }
 
 static void commit_start(struct issuance *i)
@@ -260,30 +309,31 @@ static void on_signed(struct signer_sign *s, struct err err, const char *text)
         give_up(i, PROBLEM_REJECTED_IDENTIFIER, text);
     else if (failed(err))
         later(i, err, text);
-    else if (i->burning && s->burned)
-        give_up(i, PROBLEM_SERVER_INTERNAL, "the certificate could not be issued in time");
     else
         check_and_commit(i, s);
 }
 
-static struct err sign_start(struct issuance *i)
+// try_start asks for the certificate, or gives the order up when its time is over and a signer is
+// in reach.
+static struct err try_start(struct issuance *i)
 {
     struct edge *e = i->edge;
     const struct settings *s = e->front->settings;
-    unsigned deadline = (unsigned)s->signer.sign_ms;
     arena_reset(&i->work);
+    if (age_us(i) > s->jobs.give_up_ms * 1000 && signer_client_ready(e->signer)) {
+        give_up(i, PROBLEM_SERVER_INTERNAL, "the certificate could not be issued in time");
+        return OK;
+    }
     i->sign = (struct signer_sign){.done = on_signed, .intent = &i->intent};
     i->started_ns = shard_now_ns(e->shard);
-    i->burning = age_us(i) > s->jobs.give_up_ms * 1000 && signer_client_ready(e->signer);
     crash_point("s1-before");
-    return i->burning ? signer_client_burn(e->signer, &i->sign, deadline)
-                      : signer_client_sign(e->signer, &i->sign, deadline);
+    return signer_client_sign(e->signer, &i->sign, (unsigned)s->signer.sign_ms);
 }
 
 static void on_again(struct timer *t)
 {
     struct issuance *i = LIST_OWNER(t, struct issuance, again);
-    struct err e = i->edge->stopping ? ERR(SHUTTING_DOWN) : sign_start(i);
+    struct err e = i->edge->stopping ? ERR(SHUTTING_DOWN) : try_start(i);
     if (failed(e)) later(i, e, err_text(e));
 }
 
@@ -306,7 +356,7 @@ struct issuance *issuance_begin(struct edge *e, const struct intent *intent,
     list_push_back(&e->issuances, &i->node);
     e->issuance_count++;
     // `ended` never runs inside this call: a signer client that is full is asked again later.
-    if (failed(sign_start(i))) timer_set(e->shard, &i->again, RETRY_MS);
+    if (failed(try_start(i))) timer_set(e->shard, &i->again, RETRY_MS);
     return i;
 }
 

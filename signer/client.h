@@ -78,8 +78,8 @@ struct signer_sign {
 };
 // signer_client_sign queues; ERR_SIGNER_BUSY when queue_max wait already.
 RESULT signer_client_sign(struct signer_client *c, struct signer_sign *call, unsigned deadline_ms);
-// signer_client_burn asks to burn the intent's serial: done with OK and burned true (serial set),
-// or burned false and the certificate that was signed.
+// signer_client_burn asks to burn the intent's serial, whose order must have ended before: done
+// with OK and burned true (serial set).
 RESULT signer_client_burn(struct signer_client *c, struct signer_sign *call, unsigned deadline_ms);
 // signer_client_wrong reports that step e3 refused an answer: that signer is put aside for a while.
 void signer_client_wrong(struct signer_client *c, const struct signer_sign *call);

@@ -102,13 +102,20 @@ static bool rate_taken(struct service *s, struct rate *r, struct item *i)
     return taken;
 }
 
+// burns_signed: the order ended without its certificate, which no client has got: its serial is
+// burned all the same.
+static bool burns_signed(const struct item *i, const struct journal_entry *e)
+{
+    return i->burn && !e->burned && memcmp(e->intent_hash, i->hash, HASH_LEN) == 0;
+}
+
 // answer_from_journal: the order is known. The same intent gets what it got; another one is an
 // alarm.
 static bool answer_from_journal(struct service *s, struct item *i)
 {
     const struct journal_entry *e = journal_find(s->o.journal, &i->intent.order);
     struct slice der = SLICE_NONE;
-    if (e == NULL) return false;
+    if (e == NULL || burns_signed(i, e)) return false;
     if (memcmp(e->intent_hash, i->hash, HASH_LEN) != 0) {
         LOG(shard_log(s->shard), &EVENT_SIGNER_CONFLICT,
             "an order came with another intent than the one that was signed",

@@ -20,6 +20,7 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_INTENT_CREATE] = intent_create_send,
     [CMD_CERTIFICATE_COMMIT] = certificate_commit_send,
     [CMD_ORDER_INVALIDATE] = order_invalidate_send,
+    [CMD_INTENT_CLOSE] = intent_close_send,
     [CMD_INTENTS_CLAIM] = intents_claim_send,
     [CMD_NODE_HEARTBEAT] = node_heartbeat_send,
     [CMD_LEASE_TAKE] = lease_take_send,
@@ -124,6 +125,8 @@ static const struct id *order_changed(const struct store_cmd *cmd)
         return &((const struct store_certificate_commit *)cmd)->order;
     case CMD_ORDER_INVALIDATE:
         return &((const struct store_order_invalidate *)cmd)->order;
+    case CMD_INTENT_CLOSE:
+        return &((const struct store_intent_close *)cmd)->order;
     default:
         return NULL;
     }

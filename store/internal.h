@@ -20,6 +20,7 @@ enum cmd_kind {
     CMD_INTENT_CREATE,
     CMD_CERTIFICATE_COMMIT,
     CMD_ORDER_INVALIDATE,
+    CMD_INTENT_CLOSE,
     CMD_INTENTS_CLAIM,
     CMD_NODE_HEARTBEAT,
     CMD_LEASE_TAKE,
@@ -146,6 +147,7 @@ void intents_claim_send(struct flush *f);
 void certificate_commit_send(struct flush *f);
 void certificate_get_send(struct flush *f);
 void order_invalidate_send(struct flush *f);
+void intent_close_send(struct flush *f);
 void node_heartbeat_send(struct flush *f);
 void lease_take_send(struct flush *f);
 

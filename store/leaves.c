@@ -51,6 +51,9 @@ static bool have_all(const struct store *s, const struct store_cmd *cmd, bool ro
     case CMD_ORDER_INVALIDATE:
         return rows_only ||
                have_id(s, LEAF_ORDERS, &((const struct store_order_invalidate *)cmd)->order);
+    case CMD_INTENT_CLOSE:
+        return rows_only ||
+               have_id(s, LEAF_ORDERS, &((const struct store_intent_close *)cmd)->order);
     case CMD_ORDER_GET:
         return rows_only || have_id(s, LEAF_ORDERS, &((const struct store_order_get *)cmd)->id);
     case CMD_AUTHZ_GET:

@@ -19,6 +19,15 @@ static int64_t invalidate_leaf(const struct store_cmd *cmd)
     return leaf_of_id(LEAF_ORDERS, &((const struct store_order_invalidate *)cmd)->order);
 }
 
+static int64_t close_leaf(const struct store_cmd *cmd)
+{
+    return leaf_of_id(LEAF_ORDERS, &((const struct store_intent_close *)cmd)->order);
+}
+
+static const struct id *close_id(const struct store_cmd *cmd)
+{
+    return &((const struct store_intent_close *)cmd)->order;
+}
 static const struct id *invalidate_id(const struct store_cmd *cmd)
 {
     return &((const struct store_order_invalidate *)cmd)->order;
@@ -264,7 +273,7 @@ static void on_invalidated(struct flush *f, const PGresult *r, struct store_cmd 
 static void invalidations_put(struct flush *f, struct params *p, struct params *q, int64_t leaf)
 {
     size_t at = 0, id = params_array(p, PG_UUID), error = params_array(p, PG_TEXT),
-           burned = params_array(p, PG_BYTEA), id2 = params_array(q, PG_UUID);
+           id2 = params_array(q, PG_UUID);
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ORDER_INVALIDATE, &at)) != NULL;) {
         struct store_order_invalidate *c = (struct store_order_invalidate *)cmd;
         if (invalidate_leaf(cmd) != leaf) continue;
@@ -273,7 +282,6 @@ static void invalidations_put(struct flush *f, struct params *p, struct params *
         if (!flush_is_first(f, cmd, invalidate_id)) continue;
         params_put_id(p, id, &c->order);
         params_put_text(p, error, c->error);
-        params_put_bytes(p, burned, slice_of(c->burned_serial, c->has_burned ? SERIAL_LEN : 0));
         params_put_id(q, id2, &c->order);
     }
 }
@@ -282,28 +290,77 @@ void order_invalidate_send(struct flush *f)
 {
     for (int64_t leaf = -1; flush_leaf_next(f, CMD_ORDER_INVALIDATE, invalidate_leaf, &leaf);) {
         struct params p, q;
-        char orders[LEAF_NAME_MAX], intents[LEAF_NAME_MAX];
+        char orders[LEAF_NAME_MAX];
         params_init(&p);
         params_init(&q);
         invalidations_put(f, &p, &q, leaf);
         leaf_name(orders, LEAF_ORDERS, leaf);
-        leaf_name(intents, LEAF_INTENTS, leaf);
         if (!leaves_have(f->store, LEAF_ORDERS, leaf)) {
             params_fini(&p);
             params_fini(&q);
             continue;
         }
         flush_add(f, &p, on_moved,
-                  "WITH t AS (SELECT * FROM unnest($1, $2, $3) t(id, error, burned)), "
-                  "o AS (UPDATE %s o SET status = 5, error = t.error FROM t WHERE o.id = t.id AND "
-                  "o.status = 3 RETURNING o.id), "
-                  "w AS (DELETE FROM intents_open w USING o WHERE w.order_id = o.id), "
-                  "b AS (UPDATE %s i SET burned_serial = t.burned FROM t JOIN o USING (id) WHERE "
-                  "i.order_id = t.id AND length(t.burned) > 0) "
-                  "SELECT id FROM o",
-                  orders, intents);
+                  "UPDATE %s o SET status = 5, error = t.error FROM unnest($1, $2) t(id, error) "
+                  "WHERE o.id = t.id AND o.status = 3 RETURNING o.id",
+                  orders);
         flush_add(f, &q, on_invalidated,
                   "SELECT id, status::bigint, error FROM %s WHERE id = ANY($1)", orders);
+    }
+}
+
+// ---- close
+
+static void on_closed(struct flush *f, const PGresult *r, struct store_cmd *only)
+{
+    size_t at = 0;
+    (void)only;
+    for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_INTENT_CLOSE, &at)) != NULL;) {
+        struct store_intent_close *c = (struct store_intent_close *)cmd;
+        for (int i = 0; i < PQntuples(r); i++) {
+            struct id id = col_id(r, i, 0);
+            c->closed |= id_eq(&id, &c->order);
+        }
+    }
+}
+
+static void closes_put(struct flush *f, struct params *p, int64_t leaf)
+{
+    size_t at = 0, id = params_array(p, PG_UUID), burned = params_array(p, PG_BYTEA);
+    for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_INTENT_CLOSE, &at)) != NULL;) {
+        struct store_intent_close *c = (struct store_intent_close *)cmd;
+        if (close_leaf(cmd) != leaf) continue;
+        c->closed = false;
+        if (!flush_is_first(f, cmd, close_id)) continue;
+        params_put_id(p, id, &c->order);
+        params_put_bytes(p, burned, slice_of(c->burned_serial, c->has_burned ? SERIAL_LEN : 0));
+    }
+}
+
+// intent_close_send: the orders are locked already and end here, INVALID for good: the statement
+// may be repeated.
+void intent_close_send(struct flush *f)
+{
+    for (int64_t leaf = -1; flush_leaf_next(f, CMD_INTENT_CLOSE, close_leaf, &leaf);) {
+        struct params p;
+        char orders[LEAF_NAME_MAX], intents[LEAF_NAME_MAX];
+        params_init(&p);
+        closes_put(f, &p, leaf);
+        leaf_name(orders, LEAF_ORDERS, leaf);
+        leaf_name(intents, LEAF_INTENTS, leaf);
+        if (!leaves_have(f->store, LEAF_ORDERS, leaf) ||
+            !leaves_have(f->store, LEAF_INTENTS, leaf)) {
+            params_fini(&p); // past, and so is what was open of it
+            continue;
+        }
+        flush_add(f, &p, on_closed,
+                  "WITH t AS (SELECT * FROM unnest($1, $2) t(id, burned)), "
+                  "o AS (SELECT o.id, t.burned FROM t JOIN %s o ON o.id = t.id AND o.status = 5), "
+                  "b AS (UPDATE %s i SET burned_serial = o.burned FROM o WHERE i.order_id = o.id "
+                  "AND i.burned_serial IS NULL AND length(o.burned) > 0), "
+                  "w AS (DELETE FROM intents_open w USING o WHERE w.order_id = o.id) "
+                  "SELECT id FROM o",
+                  orders, intents);
     }
 }
 
@@ -364,4 +421,9 @@ void store_order_get(struct store *s, struct store_order_get *c)
 void store_order_invalidate(struct store *s, struct store_order_invalidate *c)
 {
     store_queue(s, &c->cmd, CMD_ORDER_INVALIDATE);
+}
+
+void store_intent_close(struct store *s, struct store_intent_close *c)
+{
+    store_queue(s, &c->cmd, CMD_INTENT_CLOSE);
 }

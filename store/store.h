@@ -325,23 +325,35 @@ void store_certificate_get(struct store *s, struct store_certificate_get *c);
 
 // store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
 // for good). `done_now` false: it was not PROCESSING, `order_status` says what it is (0: no such
-// order). `burned_serial` is recorded with the intent: the serial that the signer burned.
+// order). From here on no certificate of the order can be committed; its serial is burned next, and
+// store_intents_claim goes on to give out the intent until store_intent_close.
 struct store_order_invalidate {
     struct store_cmd cmd;
     struct id order;
     struct slice error;
-    bool has_burned;
-    uint8_t burned_serial[SERIAL_LEN];
     bool done_now;
     enum order_status order_status;
 };
 void store_order_invalidate(struct store *s, struct store_order_invalidate *c);
 
-// store_intents_claim is the reaper's read: up to `limit` intents whose order is PROCESSING and
-// whose owner is dead or that are older than `age_ms` by the primary's clock, FOR UPDATE SKIP
-// LOCKED; they become owned by (node, boot) with a fresh claim time, so another reaper leaves them
-// alone for `age_ms`. Oldest orders first. What was claimed by a flush that died is claimed again
-// after `age_ms`.
+// store_intent_close ends the intent of an INVALID order: nobody claims it any more. `has_burned`:
+// the serial that the signer burned is recorded with it; without, the signer refuses it for good.
+// `closed` false: the order is not INVALID (or not there), and nothing has changed. What is
+// recorded stays when it is repeated.
+struct store_intent_close {
+    struct store_cmd cmd;
+    struct id order;
+    bool has_burned;
+    uint8_t burned_serial[SERIAL_LEN];
+    bool closed;
+};
+void store_intent_close(struct store *s, struct store_intent_close *c);
+
+// store_intents_claim is the reaper's read: up to `limit` intents whose order is PROCESSING, or
+// INVALID with a serial that is not burned yet, and whose owner is dead or that are older than
+// `age_ms` by the primary's clock, FOR UPDATE SKIP LOCKED; they become owned by (node, boot) with a
+// fresh claim time, so another reaper leaves them alone for `age_ms`. Oldest orders first. What was
+// claimed by a flush that died is claimed again after `age_ms`.
 struct store_intents_claim {
     struct store_cmd cmd;
     struct id node;

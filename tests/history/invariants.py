@@ -131,13 +131,20 @@ def i3(r):
 
 
 def i4(r):
-    """Nothing is left processing: every intent has ended as certificate, or its order is invalid."""
+    """Nothing is left processing: every intent has ended as certificate, or its order is invalid and its serial is burned, in store and journal alike."""
+    burned = {(order_key(j), j["serial"]) for j in r.journal if j["kind"] == "burned"}
     status = {o["id"]: ORDER_STATUS[o["status"]] for o in r.orders}
     have = {c["order_id"] for c in r.certificates}
     for i in r.intents:
         s = status.get(i["order_id"])
         if not (s == "valid" and i["order_id"] in have) and s != "invalid":
             yield f"order {i['order_id']} has an intent and is {s}"
+        serial = octets(i["burned_serial"]).hex() if i.get("burned_serial") else None
+        if (s == "invalid" and serial is None) or (serial is not None and (s == "valid" or (i["order_id"], serial) not in burned)):
+            yield f"order {i['order_id']} is {s} and its burned serial is {serial}"
+    closed = {(i["order_id"], octets(i["burned_serial"]).hex()) for i in r.intents if i.get("burned_serial")}
+    for order, serial in burned - closed:
+        yield f"order {order}: the burned serial {serial} is not in the store"
     for o in r.orders:
         if ORDER_STATUS[o["status"]] == "processing" or (ORDER_STATUS[o["status"]] == "valid") != (o["id"] in have):
             yield f"order {o['id']} is {ORDER_STATUS[o['status']]} and has {'a' if o['id'] in have else 'no'} certificate"

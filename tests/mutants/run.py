@@ -33,6 +33,8 @@ ROWS = [
     ("a repeat finds its own intent by its salt", "store/finalize.c", "AND i.salt = t.salt", "AND i.salt <> t.salt", ["doubt", "store"]),
     ("of two certificates one is kept", "store/finalize.c", "o.status = 3 RETURNING o.id), ", "o.status IN (3, 4) RETURNING o.id), ", ["store"]),
     ("what is committed is not open any more", "store/finalize.c", "\"w AS (DELETE FROM intents_open w USING won WHERE w.order_id = won.id) \"", "\"w AS (SELECT 1) \"", ["rules"]),
+    ("an intent is closed only when its order is invalid", "store/order.c", "ON o.id = t.id AND o.status = 5), ", "ON o.id = t.id), ", ["rules"]),
+    ("the first burned serial stays", "store/order.c", "AND i.burned_serial IS NULL AND length(o.burned) > 0), ", "AND length(o.burned) > 0), ", ["rules"]),
     ("a claim skips what another has", "store/finalize.c", "\"FOR UPDATE SKIP LOCKED), \"", "\"LIMIT 100000), \"", ["rules", "store"]),
     ("a data error halves the batch", "store/flush.c", "        if (f->count > 1)\n            flush_halve(f);\n        else\n            refuse_row", "        if (f->count > 1000)\n            flush_halve(f);\n        else\n            refuse_row", ["store"]),
     ("deadlocks and serialization failures are tried again", "store/flush.c", "{\"40\", \"55P03\",", "{\"55P03\",", ["store", "rules"]),

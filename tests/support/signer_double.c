@@ -17,8 +17,9 @@ enum { ISSUER_ID = 1, VALIDITY_S = 86400, BACKDATE_S = 60, RECORDS_MAX = 4096, A
 struct record {
     struct id order;
     uint8_t serial[SERIAL_LEN];
-    uint8_t *der; // NULL: burned
+    uint8_t *der; // NULL: was never signed
     size_t der_len;
+    bool burned;
 };
 
 static struct {
@@ -224,9 +225,12 @@ static struct err decide(struct signer_sign *call, bool burn, struct arena *a)
     struct record *r = record_of(&in->order);
     world.asked++;
     if (world.mode == DOUBLE_AWAY) return ERR(SIGNER_AWAY);
+    if (burn && world.mode == DOUBLE_NOTHING) return ERR(SIGNER_AWAY);
     if (burn && r == NULL) r = record_add(in, SLICE_NONE);
+    if (burn) r->burned = true;
     if (!burn && world.mode == DOUBLE_BUSY) return ERR(SIGNER_BUSY);
-    if (!burn && world.mode == DOUBLE_NEVER) return ERR(SIGNER_MISMATCH);
+    if (!burn && (world.mode == DOUBLE_NEVER || world.mode == DOUBLE_NOTHING))
+        return ERR(SIGNER_MISMATCH);
     if (!burn && world.mode == DOUBLE_REFUSES) return ERR(SIGNER_REFUSED);
     serial_of(call->serial, in);
     if (world.mode >= DOUBLE_FIRST_LIE) {
@@ -234,8 +238,8 @@ static struct err decide(struct signer_sign *call, bool burn, struct arena *a)
         return OK;
     }
     if (r == NULL) r = record_add(in, certificate_make(a, in, call->serial, DOUBLE_HONEST));
-    call->burned = r->der == NULL;
-    call->certificate = slice_of(r->der, r->der_len);
+    call->burned = r->burned;
+    call->certificate = r->burned ? SLICE_NONE : slice_of(r->der, r->der_len);
     return call->burned && !burn ? ERR(SIGNER_REFUSED) : OK;
 }
 

@@ -13,6 +13,7 @@ enum double_mode {
     DOUBLE_BUSY,    // answers "too much to do"
     DOUBLE_REFUSES, // policy refuses for good
     DOUBLE_NEVER,   // signs nothing, but burns
+    DOUBLE_NOTHING, // signs nothing and burns nothing, and is in reach
     // Lies: a certificate that is signed well and is not the one that was asked for ...
     DOUBLE_OTHER_KEY,
     DOUBLE_NAME_MISSING,

@@ -1,7 +1,9 @@
 // issuance: steps e1 to e5 and r1 of design.md section 4 through whole front ends: what a signer
 // may do wrong, be away for, or refuse, and what a client sees of it.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support/acme.h"
 #include "tests/support/front.h"
@@ -41,6 +43,20 @@ static void assert_problem(const struct acme_answer *a, unsigned status, const c
 static struct acme_answer settled(const char *order)
 {
     return acme_wait(&client, order, "processing", NULL, 10000);
+}
+
+static int64_t number(const char *sql)
+{
+    char text[64];
+    assert_true(pg_value(&rig.pg, sql, text, sizeof text));
+    return atoll(text);
+}
+
+// number_want waits until the query's answer is so.
+static void number_want(const char *sql, int64_t want)
+{
+    for (int i = 0; i < 1000 && number(sql) != want; i++) usleep(10000);
+    assert_int_equal(number(sql), want);
 }
 
 static void a_certificate_comes_in_the_answer(void **state)
@@ -120,8 +136,8 @@ static void a_refusal_ends_the_order(void **state)
 static void what_cannot_be_signed_is_burned_in_the_end(void **state)
 {
     (void)state;
-    char text[64];
     signer_double_set(DOUBLE_HONEST);
+    int64_t before_burned = number("SELECT count(*) FROM intents WHERE burned_serial IS NOT NULL");
     const char *order = acme_ready(&client, names);
     unsigned before = signer_double_signed();
     signer_double_set(DOUBLE_NEVER);
@@ -132,9 +148,31 @@ static void what_cannot_be_signed_is_burned_in_the_end(void **state)
     assert_string_equal(acme_text(&client, &a, "error.type"),
                         "urn:ietf:params:acme:error:serverInternal");
     assert_int_equal(signer_double_signed(), before);
-    assert_true(pg_value(&rig.pg, "SELECT count(*) FROM intents WHERE burned_serial IS NOT NULL",
-                         text, sizeof text));
-    assert_string_equal(text, "1");
+    number_want("SELECT count(*) FROM intents_open", 0);
+    assert_int_equal(number("SELECT count(*) FROM intents WHERE burned_serial IS NOT NULL"),
+                     before_burned + 1);
+}
+
+// The order ends before its serial is burned: from then on nobody can commit its certificate, so
+// that what is burned is with no client. What could not be burned yet is burned later.
+static void an_order_is_invalid_before_its_serial_is_burned(void **state)
+{
+    (void)state;
+    static const char open[] = "SELECT count(*) FROM intents_open",
+                      burned[] = "SELECT count(*) FROM intents WHERE burned_serial IS NOT NULL";
+    signer_double_set(DOUBLE_HONEST);
+    int64_t before = number(burned);
+    const char *order = acme_ready(&client, names);
+    signer_double_set(DOUBLE_NOTHING);
+    struct acme_answer a = finalize(order, 18);
+    assert_status(&a, "processing");
+    a = settled(order);
+    assert_status(&a, "invalid");
+    assert_int_equal(number(burned), before);
+    assert_int_equal(number(open), 1);
+    signer_double_set(DOUBLE_NEVER);
+    number_want(open, 0);
+    assert_int_equal(number(burned), before + 1);
 }
 
 static void a_busy_signer_is_asked_again(void **state)
@@ -226,6 +264,7 @@ int main(void)
         cmocka_unit_test(orders_wait_for_a_signer_that_is_away),
         cmocka_unit_test(a_refusal_ends_the_order),
         cmocka_unit_test(what_cannot_be_signed_is_burned_in_the_end),
+        cmocka_unit_test(an_order_is_invalid_before_its_serial_is_burned),
         cmocka_unit_test(a_busy_signer_is_asked_again),
         cmocka_unit_test(a_csr_is_compared_with_the_order_and_the_account),
         cmocka_unit_test(another_front_end_finishes),

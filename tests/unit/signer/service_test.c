@@ -671,12 +671,14 @@ static void burns(void **state)
     assert_int_equal(burned_one(&in)->status, STATUS(BURNED));
     assert_int_equal(recorded().burned, 1);
     assert_int_equal(recorded().signed_, 0);
-    // Signed first: the burn gives the certificate.
-    struct slice der = signed_one(&other)->certificate;
+    // Signed first: the same serial is burned, and the certificate does not come any more.
+    serial = signed_one(&other)->serial;
     a = burned_one(&other);
-    assert_int_equal(a->status, STATUS(SIGNED));
-    assert_slice(a->certificate, der);
-    assert_int_equal(recorded().burned, 1);
+    assert_int_equal(a->status, STATUS(BURNED));
+    assert_slice(a->serial, serial);
+    assert_int_equal(a->certificate.n, 0);
+    assert_int_equal(recorded().burned, 2);
+    assert_int_equal(signed_one(&other)->status, STATUS(BURNED));
 }
 
 static void keeps_its_memory_over_a_restart(void **state)

@@ -23,7 +23,7 @@ static int64_t metric(const struct metric *m) { return metric_total(metrics, m);
 
 struct all {
     struct account_row account, updated, rekeyed;
-    struct order_made made, decided, intended, committed, invalidated;
+    struct order_made made, decided, intended, committed, invalidated, closed;
     struct authz_row authzs[4];
     struct store_account_create a;
     struct store_account_update u;
@@ -33,6 +33,7 @@ struct all {
     struct store_intent_create i;
     struct store_certificate_commit c;
     struct store_order_invalidate v;
+    struct store_intent_close n;
     struct store_lease_take l;
     struct store_node_heartbeat h;
 };
@@ -49,6 +50,12 @@ static void all_prepare(struct all *x)
     x->intended = order_ready(&x->account, 1);
     x->committed = order_processing(&x->account);
     x->invalidated = order_processing(&x->account);
+    x->closed = order_processing(&x->account);
+    struct store_order_invalidate v = {
+        .cmd = cmd(), .order = x->closed.id, .error = SLICE_LIT("{}")};
+    store_order_invalidate(stores[0], &v);
+    run();
+    assert_true(v.done_now);
 }
 
 static void all_send(struct all *x, struct store *s)
@@ -70,6 +77,8 @@ static void all_send(struct all *x, struct store *s)
     x->c = commit_of(&x->committed, 4);
     x->v = (struct store_order_invalidate){
         .cmd = cmd(), .order = x->invalidated.id, .error = SLICE_LIT("{\"detail\":\"gone\"}")};
+    x->n = (struct store_intent_close){
+        .cmd = cmd(), .order = x->closed.id, .has_burned = true, .burned_serial = {7, 7, 7, 8}};
     x->l = (struct store_lease_take){
         .cmd = cmd(), .name = SLICE_LIT("x"), .node = x->account.id, .boot = 5, .ttl_ms = 1};
     x->h = (struct store_node_heartbeat){
@@ -85,6 +94,7 @@ static void all_send(struct all *x, struct store *s)
     store_intent_create(s, &x->i);
     store_certificate_commit(s, &x->c);
     store_order_invalidate(s, &x->v);
+    store_intent_close(s, &x->n);
     store_lease_take(s, &x->l);
     store_node_heartbeat(s, &x->h);
 }
@@ -95,7 +105,7 @@ static void all_check(const struct all *x)
     char id[UUID_TEXT_SIZE];
     const struct store_cmd *cmds[] = {&x->a.cmd,    &x->u.cmd,    &x->k.cmd, &x->o.cmd,
                                       &x->d[0].cmd, &x->d[1].cmd, &x->i.cmd, &x->c.cmd,
-                                      &x->v.cmd,    &x->l.cmd,    &x->h.cmd};
+                                      &x->v.cmd,    &x->n.cmd,    &x->l.cmd, &x->h.cmd};
     for (size_t k = 0; k < COUNT_OF(cmds); k++) assert_ok(result(cmds[k]));
     assert_true(x->a.created);
     assert_int_equal(x->u.outcome, ACCOUNT_CHANGED);
@@ -110,6 +120,7 @@ static void all_check(const struct all *x)
     assert_int_equal(x->i.outcome, INTENT_CREATED);
     assert_true(x->c.won);
     assert_true(x->v.done_now);
+    assert_true(x->n.closed);
     assert_true(x->h.out_count > 0);
     assert_int_equal(status_of(&x->made), ORDER_PENDING);
     assert_int_equal(status_of(&x->decided), ORDER_READY);
@@ -122,6 +133,12 @@ static void all_check(const struct all *x)
     assert_int_equal(sql_int("SELECT count(*) FROM certificates WHERE order_id = '%s'", id), 1);
     uuid_text(id, &x->intended.id);
     assert_int_equal(sql_int("SELECT count(*) FROM intents_open WHERE order_id = '%s'", id), 1);
+    uuid_text(id, &x->closed.id);
+    assert_int_equal(sql_int("SELECT count(*) FROM intents_open WHERE order_id = '%s'", id), 0);
+    assert_int_equal(sql_int("SELECT count(*) FROM intents WHERE order_id = '%s' AND "
+                             "substr(burned_serial, 1, 4) = '\\x07070708'",
+                             id),
+                     1);
 }
 
 // cut_once runs one flush of everything whose answer (or request) ends after so many bytes.

@@ -247,11 +247,14 @@ static void other_authorizations_than_the_orders_do_not_do(void **state)
     assert_true(id_is_zero(&c.authz));
 }
 
-// What the reaper looks at is what is PROCESSING, and nothing else.
+// What the reaper looks at is what is PROCESSING, or INVALID with a serial that is not burned, and
+// nothing else.
 static void open_intents_follow_the_order(void **state)
 {
     (void)state;
-    static const char open[] = "SELECT count(*) FROM intents_open WHERE order_id = '%s'";
+    static const char open[] = "SELECT count(*) FROM intents_open WHERE order_id = '%s'",
+                      burned[] = "SELECT count(*) FROM intents WHERE order_id = '%s' AND "
+                                 "substr(burned_serial, 1, 4) = '\\x07070700'";
     struct account_row a = account_make();
     struct order_made m = order_processing(&a), n = order_processing(&a);
     char id[UUID_TEXT_SIZE];
@@ -259,11 +262,8 @@ static void open_intents_follow_the_order(void **state)
     struct store_certificate_commit c = commit_of(&m, 1);
     struct store_order_invalidate v[2];
     for (int i = 0; i < 2; i++)
-        v[i] = (struct store_order_invalidate){.cmd = cmd(),
-                                               .order = n.id,
-                                               .error = SLICE_LIT("{\"x\":1}"),
-                                               .has_burned = true,
-                                               .burned_serial = {7, 7, 7}};
+        v[i] = (struct store_order_invalidate){
+            .cmd = cmd(), .order = n.id, .error = SLICE_LIT("{\"x\":1}")};
     store_certificate_commit(stores[0], &c);
     store_order_invalidate(stores[0], &v[0]);
     store_order_invalidate(stores[0], &v[1]);
@@ -271,11 +271,50 @@ static void open_intents_follow_the_order(void **state)
     assert_true(c.won);
     assert_true(v[0].done_now);
     assert_false(v[1].done_now); // of two in one flush the first did it
+    assert_int_equal(v[1].order_status, ORDER_INVALID);
     assert_int_equal(sql_int(open, uuid_text(id, &m.id)), 0);
+    assert_int_equal(sql_int(open, uuid_text(id, &n.id)), 1); // its serial is not burned yet
+    struct store_intent_close e[3];
+    for (uint8_t i = 0; i < 3; i++)
+        e[i] = (struct store_intent_close){.cmd = cmd(),
+                                           .order = i == 2 ? m.id : n.id,
+                                           .has_burned = true,
+                                           .burned_serial = {7, 7, 7, i}};
+    for (int i = 0; i < 3; i++) store_intent_close(stores[0], &e[i]);
+    run();
+    assert_true(e[0].closed && e[1].closed);
+    assert_false(e[2].closed); // VALID: no serial of it is ever burned
     assert_int_equal(sql_int(open, uuid_text(id, &n.id)), 0);
+    assert_int_equal(sql_int(burned, uuid_text(id, &n.id)), 1);
     assert_int_equal(sql_int("SELECT count(*) FROM intents WHERE order_id = '%s' AND "
-                             "substr(burned_serial, 1, 4) = '\\x07070700'",
-                             uuid_text(id, &n.id)),
+                             "burned_serial IS NULL",
+                             uuid_text(id, &m.id)),
+                     1);
+    e[1].cmd = cmd(); // again, with another serial and with none: the first stays
+    e[2] = (struct store_intent_close){.cmd = cmd(), .order = n.id};
+    store_intent_close(stores[0], &e[1]);
+    store_intent_close(stores[1], &e[2]);
+    run();
+    assert_true(e[1].closed && e[2].closed);
+    assert_int_equal(sql_int(burned, uuid_text(id, &n.id)), 1);
+}
+
+// An order that is processing cannot be closed: its serial may be a client's tomorrow.
+static void an_order_that_may_end_well_is_not_closed(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    struct order_made m = order_processing(&a);
+    char id[UUID_TEXT_SIZE];
+    struct store_intent_close c = {.cmd = cmd(), .order = m.id, .has_burned = true},
+                              none = {.cmd = cmd(), .order = new_id(), .has_burned = true};
+    store_intent_close(stores[0], &c);
+    store_intent_close(stores[0], &none);
+    run();
+    assert_false(c.closed || none.closed);
+    assert_int_equal(sql_int("SELECT count(*) FROM intents JOIN intents_open USING (order_id) "
+                             "WHERE order_id = '%s' AND burned_serial IS NULL",
+                             uuid_text(id, &m.id)),
                      1);
 }
 
@@ -489,6 +528,7 @@ int main(void)
         cmocka_unit_test(one_order_is_finalized_once),
         cmocka_unit_test(other_authorizations_than_the_orders_do_not_do),
         cmocka_unit_test(open_intents_follow_the_order),
+        cmocka_unit_test(an_order_that_may_end_well_is_not_closed),
         cmocka_unit_test(a_claim_is_of_one),
         cmocka_unit_test(a_lock_wait_that_times_out_is_tried_again),
         cmocka_unit_test(commands_of_one_turn_are_one_flush),
