@@ -8,6 +8,11 @@
 #include <openssl/nid.h>
 #include <string.h>
 
+#include "proto/p256/verify_lanes.h"
+
+// Items of a group that are not worth eight lanes: up to so many, BoringSSL is quicker.
+enum { ALONE_TABLED_MAX = 0, ALONE_MAX = 1 };
+
 // key_load makes the library's key of a point, NULL when it is not on the curve (or memory is out).
 static EC_KEY *key_load(const uint8_t point[P256_POINT_LEN])
 {
@@ -43,8 +48,52 @@ bool p256_verify_boringssl(const struct p256_verify_item *item)
     return ok;
 }
 
+#if P256_HAS_VECTOR
+// struct chunk gathers items of one kind until there are enough for a call of the vector kernel.
+struct chunk {
+    struct p256_verify_item *items[P256_VERIFY_CHUNK];
+    size_t count;
+    bool tabled;
+};
+
+static void chunk_run(struct chunk *c)
+{
+    bool undecided[P256_VERIFY_CHUNK];
+    size_t alone = c->count % P256_LANES;
+    // A group of eight costs the same however many of its lanes are in use: so few are cheaper
+    // alone.
+    if (alone > (c->tabled ? ALONE_TABLED_MAX : ALONE_MAX)) alone = 0;
+    for (; alone > 0; alone--) {
+        struct p256_verify_item *item = c->items[--c->count];
+        item->ok = p256_verify_boringssl(item);
+    }
+    if (c->count > 0) p256_verify_lanes(c->items, undecided, c->count, c->tabled);
+    for (size_t i = 0; i < c->count; i++)
+        if (undecided[i]) c->items[i]->ok = p256_verify_boringssl(c->items[i]);
+    c->count = 0;
+}
+
+static void verify_chunks(struct p256_verify_item *items, size_t count)
+{
+    struct chunk chunks[2] = {{.tabled = false}, {.tabled = true}};
+    for (size_t i = 0; i < count; i++) {
+        struct chunk *c = &chunks[items[i].table != NULL];
+        c->items[c->count++] = &items[i];
+        if (c->count == P256_VERIFY_CHUNK) chunk_run(c);
+    }
+    chunk_run(&chunks[0]);
+    chunk_run(&chunks[1]);
+}
+#endif
+
 void p256_verify(struct p256_verify_item *items, size_t count, enum p256_kernel kernel)
 {
+#if P256_HAS_VECTOR
+    if (kernel == P256_IFMA) {
+        verify_chunks(items, count);
+        return;
+    }
+#endif
     (void)kernel;
     for (size_t i = 0; i < count; i++) items[i].ok = p256_verify_boringssl(&items[i]);
 }
@@ -52,6 +101,15 @@ void p256_verify(struct p256_verify_item *items, size_t count, enum p256_kernel 
 void p256_tables_build(struct p256_table *tables, bool *out_ok, const uint8_t *points, size_t count,
                        enum p256_kernel kernel)
 {
+#if P256_HAS_VECTOR
+    if (kernel == P256_IFMA) {
+        for (size_t i = 0; i < count; i += P256_LANES) {
+            size_t n = count - i < P256_LANES ? count - i : P256_LANES;
+            p256_tables_lanes(tables + i, out_ok + i, points + i * P256_POINT_LEN, n);
+        }
+        return;
+    }
+#endif
     (void)kernel;
     for (size_t i = 0; i < count; i++) {
         EC_KEY *key = key_load(points + i * P256_POINT_LEN);

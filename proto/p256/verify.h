@@ -16,7 +16,7 @@ enum {
     P256_LEN = 32,       // octets of a coordinate, a scalar, a digest
     P256_POINT_LEN = 64, // octets of X || Y
     P256_TABLE_ROWS = 128,
-    P256_VERIFY_STACK = 96 * 1024 // octets of stack at most, in release builds
+    P256_VERIFY_STACK = 192 * 1024 // octets of stack at most, in release builds
 };
 
 // struct p256_table: 128 sums of multiples of one public key, 8 KiB, by which a check under that

@@ -218,6 +218,7 @@ void p256_spoil(struct p256_verify_item *item, unsigned way)
         BIGNUM *y = number();
         CHECK(BN_sub(y, prime(), read_number(item->point + P256_LEN)));
         write_number(item->point + P256_LEN, y);
+        item->table = NULL; // it was the other key's
         return;
     }
     }
