@@ -1,17 +1,32 @@
-// engine: TBS in, certificates out: everything of one issuer that is queued is one batch. Signing
-// is by BoringSSL behind this interface, which a batch kernel can fill later; every signature is
-// verified before it is released (T57). One thread.
+// engine: TBS in, certificates out: everything of one issuer that is queued is one batch. Under a
+// P-256 key the batch is signed and verified together by proto/p256, the nonce being a function of
+// key, digest and the intent's salt, so that a repeat gives the same octets (design.md section 4);
+// other keys sign one by one in BoringSSL, whose nonces are its own. Nothing is released that was
+// not read again and verified (T57): all by the batch verifier, every ENGINE_SAMPLE-th and all that
+// it refuses by BoringSSL, whose word decides. One thread.
 #pragma once
+#include "proto/p256/cpu.h"
 #include "signer/keystore.h"
 
+enum { ENGINE_SAMPLE = 64 };
+
 struct engine_item {
-    struct slice tbs;         // in
+    struct slice tbs;         // in; the engine hashes it itself
+    uint8_t salt[SALT_LEN];   // in: the intent's
     struct arena *arena;      // for the certificate
     struct slice certificate; // out: DER
     struct err err;           // out: ERR_SIGNATURE_FAULT, ERR_CRYPTO, ERR_NO_SPACE
 };
 
-// engine_run signs and verifies all items. A test can flip bits of every signature between the two
-// through `fault`; NULL otherwise.
+// struct engine: a P-256 key made ready for batches, with what a batch works in, in the vault.
+struct engine;
+// engine_open prepares `key`, whose SubjectPublicKeyInfo is `spki`, for a kernel. NULL and success
+// for keys of other kinds. ERR_KEY when the vault is full or the key does not fit.
+RESULT engine_open(struct engine **out, EVP_PKEY *key, struct slice spki, enum p256_kernel kernel);
+// engine_close wipes and frees it. NULL is fine.
+void engine_close(struct engine *e);
+
+// engine_run signs and verifies all items, by issuer->engine where there is one. A test can flip
+// bits of every signature between the two through `fault`; NULL otherwise.
 void engine_run(const struct issuer *issuer, struct engine_item *items, size_t count,
                 void (*fault)(uint8_t *signature, size_t n));

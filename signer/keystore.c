@@ -15,6 +15,7 @@
 #include "proto/der/pem.h"
 #include "proto/err.h"
 #include "signer/constraints.h"
+#include "signer/engine.h"
 #include "signer/err.h"
 #include "signer/pki.h"
 #include "signer/vault.h"
@@ -146,7 +147,10 @@ static struct err issuer_open(struct keystore *k, char *note, int dir, struct sl
     int n = i2d_PUBKEY(i->key, &spki);
     bool same = n > 0 && slice_eq(slice_of(spki, (size_t)n), i->cert.spki);
     OPENSSL_free(spki);
-    return same ? OK : note_set(note, ERR_KEY, "issuer-1.key does not belong to issuer-1.pem");
+    if (!same) return note_set(note, ERR_KEY, "issuer-1.key does not belong to issuer-1.pem");
+    return failed(engine_open(&i->engine, i->key, i->cert.spki, p256_kernel_detect()))
+               ? note_set(note, ERR_KEY, "there is no locked memory left for issuer-1.key")
+               : OK;
 }
 
 static struct err serial_key_open(struct keystore *k, char *note, int dir, struct slice passphrase)
@@ -239,6 +243,7 @@ struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], con
 
 void keystore_close(struct keystore *k)
 {
+    engine_close(k->issuer.engine);
     EVP_PKEY_free(k->issuer.key);
     EVP_PKEY_free(k->internal.key);
     X509_free(k->internal.cert);

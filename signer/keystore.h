@@ -10,6 +10,8 @@
 
 enum { KEYSTORE_NOTE_MAX = 512 };
 
+struct engine;
+
 struct issuer {
     uint16_t id;
     EVP_PKEY *key;
@@ -19,6 +21,7 @@ struct issuer {
     int64_t root_not_before, root_not_after;
     uint8_t certificate_hash[HASH_LEN];
     struct slice algorithm; // AlgorithmIdentifier of its signatures, DER
+    struct engine *engine;  // of a P-256 key (signer/engine.h); NULL: BoringSSL signs
 };
 
 // struct leaf_ca: what certificates of our own programs are made with (signer/leaf.h).

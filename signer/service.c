@@ -234,6 +234,7 @@ static void sign_all(struct service *s, struct waiting *w, bool *journal_ok)
     for (size_t i = 0; i < w->count; i++) {
         if (!w->items[i].sign) continue;
         items[count] = (struct engine_item){.tbs = w->items[i].tbs, .arena = w->items[i].arena};
+        memcpy(items[count].salt, w->items[i].intent.salt, SALT_LEN);
         index[count++] = i;
     }
     engine_run(&s->o.policy.keys->issuer, items, count, NULL);

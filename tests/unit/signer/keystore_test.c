@@ -324,6 +324,8 @@ static void keeps_secrets_in_the_vault_and_wipes_them(void **state)
     uint8_t bytes[32], *serial = k.serial_key;
     assert_true(vault_has(k.issuer.key) && vault_has(k.internal.key) && vault_has(serial));
     assert_true(vault_has(d));
+    const uint8_t *engine = (const uint8_t *)k.issuer.engine; // holds the key a second time
+    assert_true(vault_has(engine));
     assert_int_equal(BN_bn2bin_padded(bytes, sizeof bytes, d), 1);
     // Anything else of the process may be read: the key is not there.
     const uint8_t *at = (const uint8_t *)d;
@@ -333,6 +335,7 @@ static void keeps_secrets_in_the_vault_and_wipes_them(void **state)
     assert_int_equal(vault_used(), idle);
     assert_true(zero(serial, 32));
     assert_true(zero(at, sizeof(void *)));
+    assert_true(zero(engine, 256 << 10));
 }
 
 static void signs_within_the_vault(void **state)

@@ -20,6 +20,7 @@
 #include "proto/der/der.h"
 #include "proto/err.h"
 #include "proto/rpc/signer.pb-c.h"
+#include "signer/engine.h"
 #include "signer/err.h"
 #include "signer/events.h"
 #include "signer/pki.h"
@@ -46,6 +47,8 @@ static int setup(void **state)
     (void)state;
     arena_init(&arena, 256 << 20);
     fixture_issuer(&keys.issuer, &arena, KEY_P256, 0, 400ll * 86400);
+    assert_ok(engine_open(&keys.issuer.engine, keys.issuer.key, keys.issuer.cert.spki,
+                          p256_kernel_detect()));
     static uint8_t serial_key[32];
     memset(serial_key, 7, sizeof serial_key);
     keys.serial_key = serial_key;
@@ -69,6 +72,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    engine_close(keys.issuer.engine);
     profiles_fini(&profiles);
     arena_fini(&arena);
     return 0;
