@@ -703,6 +703,31 @@ static void keeps_its_memory_over_a_restart(void **state)
     assert_int_equal(signed_one(&in)->status, STATUS(CONFLICT));
 }
 
+// A signer that never saw the order, as another of the pool or this one after the loss of its disk,
+// signs the same octets.
+static void signs_the_same_without_its_memory(void **state)
+{
+    (void)state;
+    char note[JOURNAL_NOTE_MAX] = "";
+    struct intent in[3] = {good_now(1), good_now(2), good_now(3)};
+    Certmill__Signer__V1__Intent *all[3] = {wired(&in[0]), wired(&in[1]), wired(&in[2])};
+    struct slice first[3];
+    assert_int_equal(sent(all, 3), RPC_OK);
+    for (size_t i = 0; i < 3; i++) first[i] = rig.answers[i].certificate;
+    journal_close(&rig.journal);
+    fixture_folder_remove(rig.folder);
+    rig.folder = fixture_folder();
+    struct journal_options jo = {.path = rig.folder, .segment_size = SEGMENT, .index_max = INDEX};
+    assert_ok(journal_open(&rig.journal, note, &jo, shard_wall_s(rig.shard)));
+    for (size_t i = 3; i-- > 0;) { // alone, and in another order
+        const struct answer *a = signed_one(&in[i]);
+        assert_int_equal(a->status, STATUS(SIGNED));
+        assert_false(a->repeated);
+        assert_slice(a->certificate, first[i]);
+    }
+    assert_int_equal(recorded().signed_, 3);
+}
+
 // ---- what is malformed
 
 static void hash_wrong(Certmill__Signer__V1__Intent *m) { m->hash.data[0] ^= 1; }
@@ -1075,6 +1100,7 @@ int main(void)
         RIG(alarms_when_an_order_comes_with_another_content),
         RIG(burns),
         RIG(keeps_its_memory_over_a_restart),
+        RIG(signs_the_same_without_its_memory),
         RIG(refuses_malformed_intents),
         RIG(refuses_what_the_schema_does_not_have),
         RIG(bounds_a_request),
