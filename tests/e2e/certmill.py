@@ -360,6 +360,9 @@ class Client:
     def obtain(self, names, responder, key=None):
         order = self.new_order(names)
         self.authorize(order, responder)
+        return self.finish(order, names, key)
+
+    def finish(self, order, names, key=None):
         answer = self.finalize(order, csr_make(names, key))
         assert answer.status == 200, answer.body
         order = self.poll(order["url"], ("processing",)) if answer.json()["status"] == "processing" else answer.json()

@@ -3,6 +3,7 @@ import concurrent.futures
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from certmill import BIN, Client, Dev, Key, Responder, b64, check, csr_make
@@ -42,17 +43,86 @@ def parallel_finalizes(dev, responder):
 
 
 def many_orders(dev, responder):
-    """1,000 orders of one account, over two front ends, 25 at a time: each gets its certificate."""
+    """1,000 orders of one account, over two front ends: all are open at once, then all ready, then finalized together; each gets its own certificate."""
     client = Client(dev)
     client.register()
+    together = threading.Barrier(25, timeout=200)
 
     def forty(i):
-        c = clone(client, i % 2)
-        return [c.obtain([f"o{i}-{k}.internal.test"], responder) for k in range(40)]
+        try:
+            c = clone(client, i % 2)
+            orders = [(name, c.new_order([name])) for name in (f"o{i}-{k}.internal.test" for k in range(40))]
+            together.wait()
+            for _, order in orders:
+                c.authorize(order, responder)
+            together.wait()
+            return [c.finish(order, [name]) for name, order in orders]
+        except BaseException:
+            together.abort()
+            raise
 
     with concurrent.futures.ThreadPoolExecutor(25) as pool:
         chains = [chain for part in pool.map(forty, range(25)) for chain in part]
     check(len(set(chains)) == 1000, "1,000 parallel orders did not all succeed")
+
+
+class Patient(Client):
+    """Asks again what was answered 503, after the time that the answer names (a fiftieth of it)."""
+
+    refused = 0
+
+    def post(self, url, payload=None, **more):
+        deadline = time.monotonic() + 60
+        while True:
+            answer = super().post(url, payload, **more)
+            if answer.status != 503 or time.monotonic() > deadline:
+                return answer
+            check(1 <= int(answer.headers["Retry-After"]) <= 60 and answer.type() == "serverInternal", f"{answer.headers} {answer.body}")
+            Patient.refused += 1
+            time.sleep(int(answer.headers["Retry-After"]) / 50)
+
+    def finalize(self, order, csr):
+        answer = super().finalize(order, csr)
+        # The first of two may have been taken, though its answer was 503: then the order says how it went.
+        return self.post(order["url"]) if answer.status == 403 and answer.type() == "orderNotReady" else answer
+
+
+def database_crashes(dev, responder):
+    """A backend of PostgreSQL is killed again and again, which ends all connections and makes it recover: requests are answered, or refused with Retry-After, and nothing is lost."""
+    account, stop = Key(), threading.Event()
+    Client(dev, account).register()
+
+    def issue(i):
+        c, count = Patient(dev, account, i % 2), 0
+        c.register()
+        while not stop.is_set():
+            c.obtain([f"crash{i}-{count}.internal.test"], responder)
+            count += 1
+        return count
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        loops = [pool.submit(issue, i) for i in range(12)]
+        try:
+            crashes = 0
+            while crashes < 6 and not any(f.done() for f in loops):
+                time.sleep(1)
+                try:
+                    pid = dev.psql("SELECT pid FROM pg_stat_activity WHERE application_name = 'certmill' ORDER BY random() LIMIT 1")
+                except subprocess.CalledProcessError:
+                    continue  # still recovering
+                if pid:
+                    os.kill(int(pid), signal.SIGKILL)
+                    crashes += 1
+            time.sleep(2)
+        finally:
+            stop.set()
+        issued = sum(f.result() for f in loops)
+    check(crashes == 6 and issued > 12, f"{crashes} crashes, {issued} certificates")
+    deadline = time.monotonic() + 60
+    while dev.psql("SELECT count(*) FROM intents_open") != "0" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    print(f"database_crashes: {crashes} crashes, {issued} certificates, {Patient.refused} answers of 503", flush=True)
+    dev.check_history()
 
 
 def nonces(dev):
@@ -165,6 +235,10 @@ with Dev(fronts=2, history=True) as dev:
         part(*arguments)
         print(part.__name__ + ": ok", flush=True)
     dev.check_history()
+    responder.close()
+with Dev(fronts=2, history=True) as dev:
+    responder = Responder(dev.http_port, dev)
+    database_crashes(dev, responder)
     responder.close()
 with Dev(fronts=2, options=["--test-seams"], history=True) as dev:
     responder = Responder(dev.http_port, dev)

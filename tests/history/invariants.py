@@ -38,6 +38,11 @@ def answered(call):
     return call["status"] is not None
 
 
+def lost(call):
+    """Whether it had its effect cannot be told by its answer: none came, or one that asks to try again."""
+    return not answered(call) or call["status"] == 503
+
+
 def accepted(call):
     return answered(call) and call["status"] < 300
 
@@ -170,7 +175,7 @@ def i5(r):
     orders, intents = {o["id"]: o for o in r.orders}, {i["order_id"]: i for i in r.intents}
     keys = collections.defaultdict(set)
     for call in r.calls:
-        if call.get("csr_spki") and (accepted(call) or not answered(call)):
+        if call.get("csr_spki") and (accepted(call) or lost(call)):
             keys[id_in_url(call["url"], "order")].add(call["csr_spki"])
     for c in r.certificates:
         cert, order = x509.load_der_x509_certificate(octets(c["der"])), c["order_id"]
@@ -211,7 +216,7 @@ def i7(r):
         fetched.setdefault((f["token"], f["key_authorization"]), f["t"])
     for call in r.calls:
         z = id_in_url(call["url"], "chall")
-        if z and call["payload"] and (accepted(call) or not answered(call)):
+        if z and call["payload"] and (accepted(call) or lost(call)):
             posted[z] = min(call["start"], posted.get(z, call["start"]))
     for z in r.authorizations:
         if AUTHZ_STATUS[z["status"]] not in ("valid", "deactivated", "expired", "revoked"):
@@ -287,7 +292,7 @@ def i10(r):
 
 def i11(r):
     """Every effect in the store has a request that was accepted, or whose answer was lost: refused ones have none."""
-    takes = [c for c in r.calls if c["method"] == "POST" and (accepted(c) or not answered(c))]
+    takes = [c for c in r.calls if c["method"] == "POST" and (accepted(c) or lost(c))]
     keys = {c["key"] for c in takes if c["url"].endswith("/new-account")}
     orders = collections.Counter(c["account"] for c in takes if c["url"].endswith("/new-order"))
     finalized = {id_in_url(c["url"], "order") for c in takes if c["url"].endswith("/finalize")}
