@@ -51,6 +51,9 @@ static void routes_match_whole_segments(void **state)
         {"new-nonce", "new-nonce", ""},
         {"new-account", "new-account", ""},
         {"acct/abc", "acct/*", "abc"},
+        {"acct/abc/orders", "acct/*/orders", "abc"},
+        {"acct/abc/order", NULL, NULL},
+        {"key-change", "key-change", ""},
         {"order/abc", "order/*", "abc"},
         {"order/abc/finalize", "order/*/finalize", "abc"},
         {"chall/abc/http-01", "chall/*/http-01", "abc"},
@@ -66,7 +69,6 @@ static void routes_match_whole_segments(void **state)
         {"", NULL, NULL},
         // What is not served yet must not be found.
         {"revoke-cert", NULL, NULL},
-        {"key-change", NULL, NULL},
         {"renewal-info", NULL, NULL},
         {"new-authz", NULL, NULL},
     };
