@@ -68,11 +68,14 @@ static struct err capabilities_drop(char *note, size_t note_size)
 struct err sandbox_user(char *note, size_t note_size, const char *user)
 {
     const struct passwd *p;
+    int parent_died = 0; // the signal that whoever started us wants us to get then
     TRY(user_find(&p, note, note_size, user));
     if (p == NULL) return geteuid() == 0 ? capabilities_drop(note, note_size) : OK;
+    (void)prctl(PR_GET_PDEATHSIG, &parent_died);
     if (initgroups(p->pw_name, p->pw_gid) != 0 || setgid(p->pw_gid) != 0 || setuid(p->pw_uid) != 0)
         return say(note, note_size, "the identity could not be changed");
-    return sandbox_begin(note, note_size); // a change of identity resets it
+    (void)prctl(PR_SET_PDEATHSIG, parent_died);
+    return sandbox_begin(note, note_size); // a change of identity resets both
 }
 
 static bool rule_add(int rules, int dir, uint64_t access)

@@ -53,6 +53,7 @@ bool process_start(struct process *p, const struct process_options *o, char *not
         snprintf(note, note_size, "%s cannot be written: %s", o->log_path, strerror(errno));
         return false;
     }
+    off_t from = lseek(fd, 0, SEEK_END);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) child_become(o, user, fd, parent);
     close(fd);
@@ -60,7 +61,10 @@ bool process_start(struct process *p, const struct process_options *o, char *not
         snprintf(note, note_size, "%s cannot be started: %s", o->name, strerror(errno));
         return false;
     }
-    *p = (struct process){.name = o->name, .pid = pid, .stop_signal = o->stop_signal};
+    const char *slash = strrchr(o->argv[0], '/');
+    *p = (struct process){
+        .name = o->name, .pid = pid, .stop_signal = o->stop_signal, .log_from = from};
+    snprintf(p->program, sizeof p->program, "%s", slash == NULL ? o->argv[0] : slash + 1);
     snprintf(p->log_path, sizeof p->log_path, "%s", o->log_path);
     return true;
 }
@@ -97,6 +101,46 @@ int process_stop(struct process *p, unsigned wait_ms)
     return status;
 }
 
+// log_read takes the end of what this run has written so far; NUL-terminated.
+static size_t log_read(const struct process *p, char text[TAIL_MAX + 1])
+{
+    FILE *f = fopen(p->log_path, "rb");
+    size_t n = 0;
+    if (f != NULL && fseeko(f, 0, SEEK_END) == 0) {
+        off_t from = ftello(f) - TAIL_MAX;
+        if (from < p->log_from) from = p->log_from;
+        if (fseeko(f, from, SEEK_SET) == 0) n = fread(text, 1, TAIL_MAX, f);
+    }
+    if (f != NULL) fclose(f);
+    text[n] = 0;
+    return n;
+}
+
+// own_words finds the last line "PROGRAM: why" in the text and returns its "why"; NULL when there
+// is none.
+static char *own_words(const struct process *p, char *text)
+{
+    char *found = NULL;
+    size_t n = strlen(p->program);
+    for (char *save, *line = strtok_r(text, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save))
+        if (strncmp(line, p->program, n) == 0 && strncmp(line + n, ": ", 2) == 0)
+            found = line + n + 2;
+    return found;
+}
+
+void process_ended_note(const struct process *p, char *note, size_t note_size)
+{
+    char text[TAIL_MAX + 1];
+    log_read(p, text);
+    const char *why = own_words(p, text);
+    if (why != NULL)
+        snprintf(note, note_size, "%s: %s (its log: %s)", p->name, why, p->log_path);
+    else
+        snprintf(note, note_size, "%s ended without a word of its own; its log is %s", p->name,
+                 p->log_path);
+}
+
 int process_run(const struct process_options *o, char *note, size_t note_size)
 {
     struct process p;
@@ -104,20 +148,14 @@ int process_run(const struct process_options *o, char *note, size_t note_size)
     if (!process_start(&p, o, note, note_size)) return -1;
     while (waitpid(p.pid, &status, 0) < 0)
         if (errno != EINTR) return -1;
+    if (status != 0) process_ended_note(&p, note, note_size);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void process_log_tail(const char *log_path, unsigned lines)
+void process_log_tail(const struct process *p, unsigned lines)
 {
     char text[TAIL_MAX + 1];
-    FILE *f = fopen(log_path, "rb");
-    if (f == NULL) return;
-    fseek(f, 0, SEEK_END);
-    long size = ftell(f), from = size > TAIL_MAX ? size - TAIL_MAX : 0;
-    fseek(f, from, SEEK_SET);
-    size_t n = fread(text, 1, TAIL_MAX, f);
-    fclose(f);
-    size_t at = n;
+    size_t n = log_read(p, text), at = n;
     for (unsigned seen = 0; at > 0; at--)
         if (text[at - 1] == '\n' && at != n && ++seen == lines) break;
     fwrite(text + at, 1, n - at, stderr);

@@ -165,9 +165,6 @@ def start_errors(dev):
     folder = tempfile.mkdtemp(prefix="certmill-err-", dir="/tmp")
     os.chmod(folder, 0o755)
     try:
-        sentence([certmill, "dev", "--state", os.path.join(folder, "a"), "--listen", f"127.0.0.1:{dev.port}", "--private-port", str(free_ports(12)), "--once"], "is in use by another program")
-        sentence([certmill, "dev", "--state", os.path.join(folder, "b"), "--once"], "PG_BINDIR", PG_BINDIR="/nowhere")
-        sentence([certmill, "dev", "--state", "/proc/certmill", "--once"], "cannot be made")
         sentence([certmill, "nonsense"], "usage", 2)
         sentence([certmill, "migrate", "--database", "host=/nowhere"], "the database cannot be reached")
         with open(os.path.join(dev.state, "signer.yaml"), encoding="utf-8") as f:
