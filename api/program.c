@@ -103,11 +103,6 @@ static struct err generation_load(struct generation **out, const char *path, cha
     g->made_s = clock_wall_us() / 1000000;
     struct err e = config_load(&g->settings, sizeof g->settings, settings_table, &g->arena, path,
                                error);
-    char wrong[CONFIG_ERROR_MAX];
-    if (!failed(e) && !settings_check(&g->settings, wrong)) {
-        snprintf(error, sizeof error, "%.200s: %.300s", path, wrong);
-        e = ERR(BAD_CONFIG);
-    }
     if (!failed(e)) e = tenants_make(&g->front, &g->arena, &g->settings);
     if (failed(e)) {
         snprintf(note, PROGRAM_NOTE_MAX, "%s", err_is(e, ERR_NO_SPACE) ? err_text(e) : error);

@@ -11,6 +11,85 @@ static const char *const p256_choices[] = {"auto", "scalar", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
 
+// ---- what the tables cannot say; each answers NULL when it is good
+
+// host_ok: "acme.corp", "acme.corp:14000", "[2001:db8::1]:14000": what a client puts into Host.
+static bool host_ok(const char *host)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_",
+                      address[] = "0123456789abcdefABCDEF:.", digits[] = "0123456789";
+    bool v6 = host[0] == '[';
+    size_t n = strspn(host + v6, v6 ? address : name);
+    const char *port = host + v6 + n + v6;
+    if (n == 0 || n > 253 || (v6 && host[1 + n] != ']')) return false;
+    if (*port == 0) return true;
+    size_t port_n = strspn(port + 1, digits);
+    return *port == ':' && port_n > 0 && port_n <= 5 && port[1 + port_n] == 0;
+}
+
+static const char *host_wrong(const void *value)
+{
+    return host_ok(*(const char *const *)value)
+               ? NULL
+               : "is no host; expected one as clients write it, with its port where that is not "
+                 "443: acme.corp, acme.corp:14000 or [2001:db8::1]:14000";
+}
+
+static const char *base_url_wrong(const void *value)
+{
+    const char *url = *(const char *const *)value;
+    return (strncmp(url, "https://", 8) == 0 && host_ok(url + 8))
+               ? NULL
+               : "is no base of URLs; expected https://host or https://host:port without a path";
+}
+
+// url_wrong: it goes into documents and headers as it is.
+static const char *url_wrong(const void *value)
+{
+    static const char wrong[] = "is no URL; expected one such as https://acme.corp/terms";
+    const char *url = *(const char *const *)value;
+    const char *rest = strstr(url, "://");
+    bool web = strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
+    if (!web || rest[3] == 0) return wrong;
+    for (const char *c = url; *c != 0; c++)
+        if (*c <= ' ' || *c >= 0x7f || strchr("\"<>\\", *c) != NULL) return wrong;
+    return NULL;
+}
+
+static const char *tenant_wrong(const void *value)
+{
+    const struct tenant_settings *t = value;
+    size_t n = strlen(t->name);
+    if (n == 0 || n > TENANT_NAME_MAX ||
+        strspn(t->name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != n)
+        return "is no name for a tenant, which is part of URLs; expected 1 to 63 of a-z, 0-9, '-' "
+               "and '_'";
+    if (t->base_url == NULL && t->hosts.count == 0)
+        return "has neither hosts nor base_url; expected hosts: [\"acme.corp:14000\"], as clients "
+               "write them in the directory's URL";
+    return NULL;
+}
+
+static const char *tenants_wrong(const void *list)
+{
+    const struct config_list *tenants = list;
+    unsigned defaults = 0;
+    for (size_t i = 0; i < tenants->count; i++)
+        defaults += ((const struct tenant_settings *)tenants->items)[i].is_default;
+    return defaults == 1 ? NULL
+                         : "has not one default; expected default: true in exactly one tenant";
+}
+
+// The group is in struct settings itself, so `value` is the whole.
+static const char *cluster_wrong(const void *value)
+{
+    const struct settings *s = value;
+    return s->cluster.dead_ms > 2 * s->cluster.heartbeat_ms
+               ? NULL
+               : "has a `dead` that one late heartbeat would reach; expected more than two of "
+                 "`heartbeat`";
+}
+
 static const struct setting override_rows[] = {
     {.key = "suffix",
      .type = SETTING_STRING,
@@ -125,7 +204,8 @@ static const struct setting tenant_rows[] = {
      .max = 256,
      .help =
          "Scheme, host and port of every URL that is shown (https://acme.corp:14000), whichever "
-         "host was asked for. For a front end behind something that changes the host."},
+         "host was asked for. For a front end behind something that changes the host.",
+     .check = base_url_wrong},
     {.key = "hosts",
      .type = SETTING_LIST,
      IN(struct tenant_settings, hosts),
@@ -136,7 +216,8 @@ static const struct setting tenant_rows[] = {
      .help = "Hosts, with port where it is not 443, as clients write them in the directory's URL: "
              "[\"acme.corp\", \"acme.corp:14000\"]. Requests for others are refused, and every URL "
              "that "
-             "is shown has the host that was asked for. Needed unless `base_url` is there."},
+             "is shown has the host that was asked for. Needed unless `base_url` is there.",
+     .check = host_wrong},
     {.key = "profiles",
      .type = SETTING_LIST,
      IN(struct tenant_settings, profiles),
@@ -179,6 +260,7 @@ static const struct setting tenant_rows[] = {
      .optional = true,
      .min = 0,
      .max = 512,
+     .check = url_wrong,
      .help = "URL advertised in the directory; new accounts must agree then."},
     {.key = "website",
      .type = SETTING_STRING,
@@ -187,6 +269,7 @@ static const struct setting tenant_rows[] = {
      .optional = true,
      .min = 0,
      .max = 512,
+     .check = url_wrong,
      .help = "URL advertised in the directory."},
     {.key = "caa_identities",
      .type = SETTING_LIST,
@@ -401,6 +484,7 @@ const struct setting settings_table[] = {
     {.key = "cluster",
      .type = SETTING_GROUP,
      .rows = cluster_rows,
+     .check = cluster_wrong,
      .help = "The other front ends."},
     {.key = "jobs", .type = SETTING_GROUP, .rows = jobs_rows, .help = "Work in the background."},
     {.key = "tenants",
@@ -411,6 +495,8 @@ const struct setting settings_table[] = {
      .element_size = sizeof(struct tenant_settings),
      .min = 1,
      .max = 256,
+     .check = tenant_wrong,
+     .check_all = tenants_wrong,
      .help = "Tenants by name; served at /acme/NAME/directory."},
     NUM("region", region, "0", 0, 63, "Home region of this front end."),
     NUM("shards", shards, "0", 0, 64, "Cores to use; 0: all that the process may use."),
@@ -457,83 +543,3 @@ const struct setting settings_table[] = {
      .help = "text or json."},
     {0},
 };
-
-static bool refuse(char error[CONFIG_ERROR_MAX], const char *key, const char *text)
-{
-    snprintf(error, CONFIG_ERROR_MAX, "%s: %s", key, text);
-    return false;
-}
-
-static bool tenant_name_ok(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 0 && n <= TENANT_NAME_MAX &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
-}
-
-// host_ok: "acme.corp", "acme.corp:14000", "[2001:db8::1]:14000": what a client puts into Host.
-static bool host_ok(const char *host)
-{
-    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_",
-                      address[] = "0123456789abcdefABCDEF:.", digits[] = "0123456789";
-    bool v6 = host[0] == '[';
-    size_t n = strspn(host + v6, v6 ? address : name);
-    const char *port = host + v6 + n + v6;
-    if (n == 0 || n > 253 || (v6 && host[1 + n] != ']')) return false;
-    if (*port == 0) return true;
-    size_t port_n = strspn(port + 1, digits);
-    return *port == ':' && port_n > 0 && port_n <= 5 && port[1 + port_n] == 0;
-}
-
-static bool hosts_ok(const struct config_list *hosts)
-{
-    for (size_t i = 0; i < hosts->count; i++)
-        if (!host_ok(((const char *const *)hosts->items)[i])) return false;
-    return true;
-}
-
-// url_ok: goes into documents and headers as it is.
-static bool url_ok(const char *url)
-{
-    if (url == NULL) return true;
-    const char *rest = strstr(url, "://");
-    bool web = strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
-    if (!web || rest[3] == 0) return false;
-    for (const char *c = url; *c != 0; c++)
-        if (*c <= ' ' || *c >= 0x7f || strchr("\"<>\\", *c) != NULL) return false;
-    return true;
-}
-
-bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX])
-{
-    const struct tenant_settings *tenants = s->tenants.items;
-    unsigned defaults = 0;
-    for (size_t i = 0; i < s->tenants.count; i++) {
-        const struct tenant_settings *t = &tenants[i];
-        defaults += t->is_default;
-        if (!tenant_name_ok(t->name))
-            return refuse(
-                error, "tenants",
-                "a tenant's name is part of URLs; expected 1 to 63 of a-z, 0-9, '-' and '_'");
-        bool https = t->base_url == NULL ||
-                     (strncmp(t->base_url, "https://", 8) == 0 && host_ok(t->base_url + 8));
-        if (t->base_url == NULL && t->hosts.count == 0)
-            return refuse(error, "tenants.hosts",
-                          "missing; expected the hosts that clients use, such as "
-                          "[\"acme.corp:14000\"], or `base_url`");
-        if (!url_ok(t->terms_of_service))
-            return refuse(error, "tenants.terms_of_service", "expected a URL (https://...)");
-        if (!url_ok(t->website))
-            return refuse(error, "tenants.website", "expected a URL (https://...)");
-        if (!hosts_ok(&t->hosts))
-            return refuse(error, "tenants.hosts",
-                          "expected a host as clients write it, with its port where that is not "
-                          "443: acme.corp, acme.corp:14000 or [2001:db8::1]:14000");
-        if (!https)
-            return refuse(error, "tenants.base_url",
-                          "expected https://host or https://host:port without a path");
-    }
-    if (defaults != 1)
-        return refuse(error, "tenants", "exactly one tenant must have `default: true`");
-    return true;
-}

@@ -73,7 +73,3 @@ struct settings {
 };
 
 extern const struct setting settings_table[];
-
-// settings_check looks at what the table cannot: exactly one default tenant, URLs, names. False
-// with a sentence in `error`.
-bool settings_check(const struct settings *s, char error[CONFIG_ERROR_MAX]);

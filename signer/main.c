@@ -333,8 +333,7 @@ static int run(const char *config, bool seams)
     char error[CONFIG_ERROR_MAX];
     arena_init(&p.arena, ARENA_MAX);
     if (failed(config_load(&p.settings, sizeof p.settings, signer_settings_table, &p.arena, config,
-                           error)) ||
-        !signer_settings_check(&p.settings, error)) {
+                           error))) {
         fail(error);
         arena_fini(&p.arena);
         return 2;

@@ -14,8 +14,8 @@ struct profile {
     uint32_t template_version;
 };
 
-// profile_make fills `out`; settings stay borrowed. They must have passed signer_settings_check:
-// its bounds keep the canonical text free of doubt.
+// profile_make fills `out`; settings stay borrowed. They must have passed the checks of the
+// settings table: its bounds keep the canonical text free of doubt.
 void profile_make(struct profile *out, const struct profile_settings *settings);
 // profile_key_allowed and profile_name_allowed are the signer's own policy: key kinds, and names
 // below the profile's suffixes (none: any name), no wildcards.

@@ -46,7 +46,7 @@ bool reload_run(const struct reload *r, int64_t now_s)
     arena_init(&a, ARENA_MAX);
     bool ok = !failed(
                   config_load(&fresh, sizeof fresh, signer_settings_table, &a, r->path, error)) &&
-              signer_settings_check(&fresh, error) && taken(r, &fresh, error, now_s);
+              taken(r, &fresh, error, now_s);
     if (!ok) LOG(r->log, &EVENT_SIGNER_RELOAD_REFUSED, error);
     arena_fini(&a);
     return ok;

@@ -14,6 +14,57 @@ static const char *const level_choices[] = {"debug", "info", "warn", "error", NU
 static const char *const format_choices[] = {"text", "json", NULL};
 static const char *const key_choices[] = {"P-256", "P-384", "RSA-2048", "P-521", "Ed25519", NULL};
 
+// ---- what the tables cannot say; each answers NULL when it is good
+
+static const char *kind_wrong(const void *value)
+{
+    const char *kind = *(const char *const *)value;
+    for (size_t i = 0; key_choices[i] != NULL; i++)
+        if (strcmp(key_choices[i], kind) == 0) return NULL;
+    return "is no key kind; expected P-256, P-384, RSA-2048, P-521 or Ed25519";
+}
+
+static const char *suffix_wrong(const void *value)
+{
+    const char *suffix = *(const char *const *)value;
+    struct arena a;
+    struct slice canonical;
+    arena_init(&a, 4096);
+    bool ok = !failed(dns_name_canonical(&canonical, &a, slice_str(suffix), false)) &&
+              slice_eq_str(canonical, suffix);
+    arena_fini(&a);
+    return ok ? NULL
+              : "is no DNS suffix; expected lower-case labels without a dot in front, such as "
+                "corp.example";
+}
+
+static const char *seconds_wrong(const void *value)
+{
+    return *(const int64_t *)value % 1000 == 0 ? NULL
+                                               : "has a part of a second; expected whole seconds";
+}
+
+// A profile's name is in its canonical text, in logs and in what ACME clients see.
+static bool name_plain(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t n = strlen(name);
+    return n > 0 && n <= PROFILE_NAME_MAX && strspn(name, allowed) == n;
+}
+
+static const char *profile_wrong(const void *value)
+{
+    const struct profile_settings *p = value;
+    if (!name_plain(p->name))
+        return "is no name for a profile; expected 1 to 64 letters, digits, dots, hyphens or "
+               "underscores";
+    if (p->backdate_ms >= p->validity_ms)
+        return "has a backdate not shorter than its validity, so that a certificate would have "
+               "expired when it is made; expected a shorter backdate";
+    return NULL;
+}
+
 static const struct setting profile_rows[] = {
     {.key = "validity",
      .type = SETTING_DURATION,
@@ -21,6 +72,7 @@ static const struct setting profile_rows[] = {
      .default_text = "24h",
      .min = 60000,
      .max = 34560000000,
+     .check = seconds_wrong,
      .help = "notAfter - notBefore + 1 s, whole seconds."},
     {.key = "backdate",
      .type = SETTING_DURATION,
@@ -28,6 +80,7 @@ static const struct setting profile_rows[] = {
      .default_text = "1m",
      .min = 0,
      .max = 3540000,
+     .check = seconds_wrong,
      .help = "How far notBefore lies before the time of signing."},
     {.key = "keys",
      .type = SETTING_LIST,
@@ -35,6 +88,7 @@ static const struct setting profile_rows[] = {
      .element = SETTING_STRING,
      .min = 1,
      .max = 8,
+     .check = kind_wrong,
      .help = "Key kinds: P-256, P-384, RSA-2048 (up to 4096 bits), P-521, Ed25519."},
     {.key = "client_auth",
      .type = SETTING_BOOL,
@@ -53,6 +107,7 @@ static const struct setting profile_rows[] = {
      .element = SETTING_STRING,
      .min = 0,
      .max = 256,
+     .check = suffix_wrong,
      .help = "DNS suffixes that names must be at or below. None: any name."},
     {.key = "text",
      .type = SETTING_STRING,
@@ -135,6 +190,7 @@ const struct setting signer_settings_table[] = {
      .min = 1,
      .max = 64,
      .reloadable = true,
+     .check = profile_wrong,
      .help = "Profiles by name. After a reload the former versions are honoured for an hour, for "
              "orders that are on their way."},
     {.key = "sandbox",
@@ -157,74 +213,3 @@ const struct setting signer_settings_table[] = {
      .help = "text or json."},
     {0},
 };
-
-static bool kind_known(const char *kind)
-{
-    for (size_t i = 0; key_choices[i] != NULL; i++)
-        if (strcmp(key_choices[i], kind) == 0) return true;
-    return false;
-}
-
-// A profile's name is in its canonical text, in logs and in what ACME clients see.
-static bool name_plain(const char *name)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    size_t n = strlen(name);
-    return n > 0 && n <= PROFILE_NAME_MAX && strspn(name, allowed) == n;
-}
-
-static bool suffix_canonical(const char *suffix)
-{
-    struct arena a;
-    struct slice canonical;
-    arena_init(&a, 4096);
-    bool ok = !failed(dns_name_canonical(&canonical, &a, slice_str(suffix), false)) &&
-              slice_eq_str(canonical, suffix);
-    arena_fini(&a);
-    return ok;
-}
-
-static bool profile_check(const struct profile_settings *p, char error[CONFIG_ERROR_MAX])
-{
-    const char *const *kinds = p->key_kinds.items, *const *suffixes = p->names.items;
-    if (!name_plain(p->name))
-        return snprintf(error, CONFIG_ERROR_MAX,
-                        "profiles: a name has 1 to %d letters, digits, dots, hyphens or "
-                        "underscores; got \"%.80s\"",
-                        PROFILE_NAME_MAX, p->name),
-               false;
-    for (size_t k = 0; k < p->key_kinds.count; k++)
-        if (!kind_known(kinds[k]))
-            return snprintf(error, CONFIG_ERROR_MAX,
-                            "profiles.%s.keys: %.80s is no key kind; expected P-256, P-384, "
-                            "RSA-2048, P-521 or Ed25519",
-                            p->name, kinds[k]),
-                   false;
-    for (size_t k = 0; k < p->names.count; k++)
-        if (!suffix_canonical(suffixes[k]))
-            return snprintf(error, CONFIG_ERROR_MAX,
-                            "profiles.%s.names: \"%.80s\" is no DNS suffix; expected lower-case "
-                            "labels without a dot in front, such as corp.example",
-                            p->name, suffixes[k]),
-                   false;
-    if (p->validity_ms % 1000 != 0 || p->backdate_ms % 1000 != 0)
-        return snprintf(error, CONFIG_ERROR_MAX,
-                        "profiles.%s: validity and backdate are whole seconds", p->name),
-               false;
-    if (p->backdate_ms >= p->validity_ms)
-        return snprintf(error, CONFIG_ERROR_MAX,
-                        "profiles.%s: backdate is not shorter than validity: a certificate would "
-                        "have expired when it is made",
-                        p->name),
-               false;
-    return true;
-}
-
-bool signer_settings_check(const struct signer_settings *s, char error[CONFIG_ERROR_MAX])
-{
-    const struct profile_settings *profiles = s->profiles.items;
-    for (size_t i = 0; i < s->profiles.count; i++)
-        if (!profile_check(&profiles[i], error)) return false;
-    return true;
-}

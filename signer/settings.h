@@ -22,5 +22,3 @@ struct signer_settings {
 };
 
 extern const struct setting signer_settings_table[];
-// signer_settings_check looks at what the table cannot. False with a sentence in `error`.
-bool signer_settings_check(const struct signer_settings *s, char error[CONFIG_ERROR_MAX]);

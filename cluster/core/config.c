@@ -160,6 +160,23 @@ static struct err duplicate_fail(struct reading *r, yaml_mark_t at, yaml_mark_t 
 // --- scalars, groups, lists, maps
 // -----------------------------------------------------------------------------------------
 
+// value_check asks the row's own check about a value that was read.
+static struct err value_check(struct reading *r, const char *(*check)(const void *),
+                              const void *value, yaml_mark_t at)
+{
+    const char *wrong = check == NULL ? NULL : check(value);
+    return wrong == NULL ? OK : reading_fail(r, at, "%s", wrong);
+}
+
+static struct err scalar_check(struct reading *r, const struct setting *row, const void *value,
+                               struct node n)
+{
+    char quoted[CONFIG_QUOTE_MAX];
+    const char *wrong = row->check == NULL ? NULL : row->check(value);
+    if (wrong == NULL) return OK;
+    return reading_fail(r, n.mark, "%s %s", config_quote(quoted, node_text(n.at)), wrong);
+}
+
 static struct err scalar_value_read(struct reading *r, const struct setting *row,
                                     enum setting_type type, void *field, struct node n)
 {
@@ -167,7 +184,8 @@ static struct err scalar_value_read(struct reading *r, const struct setting *row
     if (n.at->type != YAML_SCALAR_NODE || node_is_null(n.at))
         return expected_fail(r, row, type, n.mark, node_kind(n.at));
     struct err err = scalar_read(field, r, row, type, node_scalar(n.at), wrong, sizeof wrong);
-    return err_is(err, ERR_BAD_CONFIG) ? expected_fail(r, row, type, n.mark, wrong) : err;
+    if (err_is(err, ERR_BAD_CONFIG)) return expected_fail(r, row, type, n.mark, wrong);
+    return failed(err) ? err : scalar_check(r, row, field, n);
 }
 
 static struct err group_read(struct reading *r, const struct setting *row, void *field,
@@ -211,13 +229,15 @@ static struct err list_read(struct reading *r, const struct setting *row, struct
         struct node item = node_get(n.doc, items[i]);
         uint8_t *field = (uint8_t *)out->items + i * size;
         trail_index(&r->trail, i);
-        if (row->rows != NULL)
-            TRY(group_read(r, row, field, item));
-        else
+        if (row->rows == NULL)
             TRY(scalar_value_read(r, row, row->element, field, item));
+        else {
+            TRY(group_read(r, row, field, item));
+            TRY(value_check(r, row->check, field, item.mark));
+        }
         trail_cut(&r->trail, trail_n);
     }
-    return OK;
+    return value_check(r, row->check_all, out, n.mark);
 }
 
 struct map_key {
@@ -269,14 +289,16 @@ static struct err map_read(struct reading *r, const struct setting *row, struct 
     TRY(items_new(out, r, count, row->element_size));
     for (size_t i = 0; i < count; i++) {
         uint8_t *element = (uint8_t *)out->items + i * row->element_size;
+        struct node name = node_get(n.doc, pairs[i].key);
         struct slice key;
-        TRY(arena_dup(&key, r->arena, node_text(node_get(n.doc, pairs[i].key).at)));
+        TRY(arena_dup(&key, r->arena, node_text(name.at)));
         trail_key(&r->trail, key);
         TRY(group_read(r, row, element, node_get(n.doc, pairs[i].value)));
         memcpy(element, &key.p, sizeof key.p); // the first member, a const char *
+        TRY(value_check(r, row->check, element, name.mark));
         trail_cut(&r->trail, trail_n);
     }
-    return OK;
+    return value_check(r, row->check_all, out, n.mark);
 }
 
 static struct err value_read(struct reading *r, const struct setting *row, void *field,
@@ -284,7 +306,8 @@ static struct err value_read(struct reading *r, const struct setting *row, void 
 {
     switch (row->type) {
     case SETTING_GROUP:
-        return group_read(r, row, field, n);
+        TRY(group_read(r, row, field, n));
+        return value_check(r, row->check, field, n.mark);
     case SETTING_LIST:
         return list_read(r, row, field, n);
     case SETTING_MAP:

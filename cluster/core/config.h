@@ -62,7 +62,13 @@ struct setting {
     enum setting_type element;  // LIST of scalars
     const struct setting *rows; // GROUP, LIST, MAP
     size_t element_size;        // bytes of an element's struct: LIST and MAP with rows
-    const char *help;           // one or more sentences; also the documentation
+    // check judges what the table cannot say, once a value of the file has been read: a scalar,
+    // each element of a LIST or MAP (in a MAP with its name), a GROUP. NULL when it is good, else a
+    // sentence's end, "is no host; expected ...": before it stand the place and the key, and a
+    // scalar's text. check_all judges a LIST or MAP as a whole (struct config_list).
+    const char *(*check)(const void *value);
+    const char *(*check_all)(const void *list);
+    const char *help; // one or more sentences; also the documentation
 };
 
 // config_load fills `out` (a struct described by `rows`, `out_size` bytes) from the YAML file;

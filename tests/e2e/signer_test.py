@@ -133,7 +133,7 @@ def level_and_rest(dev, pid):
     edit(dev, "signer.yaml", "journal: signer/elsewhere\nregion: 3\nlog_level: warn", "journal: signer/journal\nlog_level: info")
     reload_signer(dev, pid)
     for old, new, words in (("validity: 30m", "validity: 30", ("signer.yaml:", "profiles.tiny.validity")), ("validity: 12h", "validitee: 12h", ("signer.yaml:", "validitee")),
-                            ("keys: [P-256]", "keys: [P-257]", ("profiles.", "P-257 is no key kind")), ("dir: signer\n", "dir: [\n", ("signer.yaml:",))):
+                            ("keys: [P-256]", "keys: [P-257]", ("signer.yaml:", "profiles.tiny.keys[0]", "P-257", "is no key kind")), ("dir: signer\n", "dir: [\n", ("signer.yaml:",))):
         edit(dev, "signer.yaml", old, new)
         line = reload_signer(dev, pid, "signer.reload_refused")
         check(all(w in line for w in words), f"{words}: {line}")

@@ -25,8 +25,7 @@ static bool load(struct settings *out, char error[CONFIG_ERROR_MAX], const char 
 {
     arena_reset(&arena);
     return !failed(config_parse(out, sizeof *out, settings_table, &arena, slice_str(text), "a.yaml",
-                                "/etc/certmill", error)) &&
-           settings_check(out, error);
+                                "/etc/certmill", error));
 }
 
 static void a_good_file_gives_its_values_and_defaults(void **state)
@@ -116,27 +115,37 @@ static void each_defect_is_named(void **state)
     static const struct {
         const char *from, *to, *sentence;
     } rows[] = {
-        {"default: true, ", "", "exactly one tenant"},
-        {"base_url: 'https://other.corp'", "hosts: [x], default: true", "exactly one tenant"},
-        {"  default: {", "  Default: {", "a tenant's name is part of URLs"},
-        {"https://other.corp", "http://other.corp", "expected https://host"},
+        {"default: true, ", "", "a.yaml:7:3: tenants: has not one default; expected default: true"},
+        {"base_url: 'https://other.corp'", "hosts: [x], default: true",
+         "a.yaml:7:3: tenants: has not one default"},
+        {"  default: {", "  Default: {",
+         "a.yaml:7:3: tenants.Default: is no name for a tenant, which is part of URLs; expected"},
+        {"https://other.corp", "http://other.corp",
+         "a.yaml:8:22: tenants.second.base_url: \"http://other.corp\" is no base of URLs; expected "
+         "https://host"},
         {"https://other.corp", "https://other.corp/x", "expected https://host"},
         {"https://other.corp", "https://other.corp:", "expected https://host"},
         {"https://other.corp", "https://", "expected https://host"},
         {"https://other.corp", "https://other corp", "expected https://host"},
-        {"hosts: ['acme.corp:14000'], ", "", "tenants.hosts"},
-        {"base_url:", "terms_of_service: 'our terms', base_url:", "tenants.terms_of_service"},
-        {"base_url:", "website: 'https://a b', base_url:", "tenants.website"},
-        {"base_url:", "website: 'https://a\"', base_url:", "tenants.website"},
-        {"base_url:", "website: 'https://', base_url:", "tenants.website"},
-        {"base_url:", "website: 'ftp://a', base_url:", "tenants.website"},
-        {"['acme.corp:14000']", "['https://acme.corp']", "tenants.hosts: expected a host"},
-        {"['acme.corp:14000']", "['acme.corp/']", "tenants.hosts: expected a host"},
-        {"['acme.corp:14000']", "['acme.corp:']", "tenants.hosts: expected a host"},
-        {"['acme.corp:14000']", "['acme.corp:1x']", "tenants.hosts: expected a host"},
-        {"['acme.corp:14000']", "['[2001:db8::1']", "tenants.hosts: expected a host"},
-        {"['acme.corp:14000']", "['2001:db8::1']", "tenants.hosts: expected a host"},
-        {"['acme.corp:14000']", "['a\"b']", "tenants.hosts: expected a host"},
+        {"base_url:", "terms_of_service: 'our terms', base_url:",
+         "tenants.second.terms_of_service"},
+        {"base_url:", "website: 'https://a b', base_url:", "tenants.second.website"},
+        {"base_url:", "website: 'https://a\"', base_url:", "tenants.second.website"},
+        {"base_url:", "website: 'https://', base_url:", "tenants.second.website"},
+        {"base_url:", "website: 'ftp://a', base_url:", "tenants.second.website"},
+        {"hosts: ['acme.corp:14000'], ", "",
+         "a.yaml:7:3: tenants.default: has neither hosts nor base_url; expected hosts"},
+        {"['acme.corp:14000']", "['https://acme.corp']",
+         "a.yaml:7:36: tenants.default.hosts[0]: \"https://acme.corp\" is no host; expected one as "
+         "clients write it"},
+        {"secret: c", "secret: c, heartbeat: 2s, dead: 4s",
+         "a.yaml:5:10: cluster: has a `dead` that one late heartbeat would reach; expected"},
+        {"['acme.corp:14000']", "['acme.corp/']", "is no host; expected one as clients write it"},
+        {"['acme.corp:14000']", "['acme.corp:']", "is no host; expected one as clients write it"},
+        {"['acme.corp:14000']", "['acme.corp:1x']", "is no host; expected one as clients write it"},
+        {"['acme.corp:14000']", "['[2001:db8::1']", "is no host; expected one as clients write it"},
+        {"['acme.corp:14000']", "['2001:db8::1']", "is no host; expected one as clients write it"},
+        {"['acme.corp:14000']", "['a\"b']", "is no host; expected one as clients write it"},
         {", profiles: [server, short]", "", "profiles"},
         {"[server, short]", "[]", "profiles"},
         {"http_port: 5002", "http_port: 0", "http_port"},
@@ -151,6 +160,9 @@ static void each_defect_is_named(void **state)
         char error[CONFIG_ERROR_MAX] = "";
         if (load(&s, error, with(rows[i].from, rows[i].to))) fail_msg("row %zu was accepted", i);
         if (strstr(error, rows[i].sentence) == NULL) fail_msg("row %zu: %s", i, error);
+        if (strncmp(error, "a.yaml:", strlen("a.yaml:")) != 0 ||
+            strstr(error, "; expected ") == NULL)
+            fail_msg("row %zu names no place, or nothing that was expected: %s", i, error);
     }
 }
 
