@@ -20,6 +20,7 @@
 #include "api/router.h"
 #include "api/secrets.h"
 #include "cluster/core/clock.h"
+#include "cluster/core/limits.h"
 #include "cluster/core/log.h"
 #include "cluster/core/metrics.h"
 #include "cluster/core/seam.h"
@@ -34,6 +35,8 @@ enum {
     TICKET_MS = 60000,
     LEAVE_MS = 5000,          // for the handover and the last heartbeat, after the drain
     GENERATION_KEPT_S = 3600, // nothing that began under an older configuration runs any more
+    // Descriptors of a core beside the connections of ACME clients.
+    OTHERS_PER_CORE = VALIDATIONS_MAX + 256,
     LAST_TURNS = 8,
     TEND_MS = 3600000,
     TEND_AGAIN_MS = 15000,
@@ -80,6 +83,7 @@ struct program {
     struct shards *shards;
     struct core *cores;
     unsigned count;
+    unsigned conns_max;          // per core: what the limit of open files leaves of the setting
     int drained[2];              // pipe: a byte when the drain is over
     char note[PROGRAM_NOTE_MAX]; // of the core that could not start
 };
@@ -236,7 +240,7 @@ static struct err acme_start(struct program *p, struct edge *e)
                                         .out_size_max = 1 << 20,
                                         .in_size_max = all / 16 > bodies ? all / 16 : bodies,
                                         .budget = &e->budget},
-                               .conns_max = (unsigned)s->server.conns_max,
+                               .conns_max = p->conns_max,
                                .conns_per_peer_max = (unsigned)s->server.conns_per_peer_max,
                                .handshake_ms = (unsigned)s->server.handshake_ms,
                                .head_ms = (unsigned)s->server.head_ms,
@@ -413,6 +417,7 @@ static struct err cores_start(struct program *p, char *note)
     const struct settings *s = settings_of(p);
     p->cores = calloc(p->count, sizeof *p->cores);
     if (p->cores == NULL) return ERR(NO_SPACE);
+    p->conns_max = limits_conns(p->log, p->count, (unsigned)s->server.conns_max, OTHERS_PER_CORE);
     struct shard_options so = {.count = p->count,
                                .io = (enum shard_io)s->io,
                                .pin = true,
@@ -434,7 +439,7 @@ static void started_say(struct program *p)
     if (edge_p256(s) != P256_SCALAR) edge += (size_t)s->key_tables * sizeof(struct p256_table);
     LOG(p->log, &EVENT_ACME_STARTED, NULL, LOG_STR("version", CERTMILL_VERSION),
         LOG_STR("tls", tls_library_version()), LOG_STR("io", shards_io_name(p->shards)),
-        LOG_INT("cores", p->count), LOG_INT("connections_max", s->server.conns_max),
+        LOG_INT("cores", p->count), LOG_INT("connections_max", p->conns_max),
         LOG_STR("p256", p256_kernel_name(edge_p256(s))), LOG_INT("issuances_max", ISSUANCES_MAX),
         LOG_INT("validations_max", VALIDATIONS_MAX), LOG_INT("bytes_per_core", edge),
         LOG_INT("request_bytes_max", s->server.requests_memory));

@@ -7,8 +7,10 @@
 
 #include "cluster/core/address.h"
 #include "cluster/core/conn.h"
+#include "cluster/core/metrics.h"
 #include "cluster/core/reactor.h"
 #include "cluster/err.h"
+#include "cluster/events.h"
 #include "proto/err.h"
 
 enum { NOTE_MAX = 256 };
@@ -22,7 +24,7 @@ struct dial_conn {
     void *ctx;
     int fd;
     struct op connect_op;
-    bool connecting, started, closed, aborted;
+    bool connecting, started, established, closed, aborted;
     struct timer timer; // of connect, then of the handshake
     struct timer close; // dial_close: later in the turn
     struct err why;
@@ -31,6 +33,11 @@ struct dial_conn {
 
 static struct dial_conn *of_conn(struct conn *c) { return LIST_OWNER(c, struct dial_conn, conn); }
 
+static void count(struct dial_conn *d, const struct metric *m)
+{
+    metric_add(shard_metrics(d->shard), shard_index(d->shard), m, 1);
+}
+
 // ---- the end
 
 static void tell_closed(struct dial_conn *d, struct err why, const char *note)
@@ -38,6 +45,7 @@ static void tell_closed(struct dial_conn *d, struct err why, const char *note)
     char address[ADDRESS_TEXT_MAX], text[NOTE_MAX];
     if (d->closed) return;
     d->closed = true;
+    if (!d->established) count(d, &METRIC_DIALS_FAILED);
     timer_cancel(&d->timer);
     timer_cancel(&d->close);
     address_text(address, (const struct sockaddr *)&d->o.address);
@@ -158,6 +166,8 @@ static struct http_session *on_established(struct conn *c, enum tls_alpn alpn)
                                 : alpn == TLS_ALPN_HTTP_1_1 ? HTTP_1_1
                                                             : d->o.version;
     timer_cancel(&d->timer);
+    d->established = true;
+    count(d, &METRIC_DIALS);
     c->session = http_client_new(version, d->o.http, &client_callbacks, d);
     if (c->session != NULL) d->callbacks->ready(d->ctx, d);
     return c->session;

@@ -17,7 +17,7 @@ struct reactor_ended {
 struct reactor_ops {
     const char *name; // as shards_io_name gives it
     void (*poll)(struct reactor *r, struct op *op, int fd, unsigned mask);
-    void (*accept)(struct reactor *r, struct op *op, int listen_fd);
+    void (*accept)(struct reactor *r, struct op *op, int listen_fd, bool one);
     void (*recv)(struct reactor *r, struct op *op, int fd);
     struct slice (*buffer)(struct reactor *r, unsigned number, size_t n);
     void (*buffer_return)(struct reactor *r, unsigned number);

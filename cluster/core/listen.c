@@ -11,8 +11,6 @@
 #include "cluster/err.h"
 #include "proto/err.h"
 
-enum { BACKLOG = 4096 };
-
 static void in_use_say(char *note, size_t size, const char *name, const struct sockaddr *a)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -52,7 +50,7 @@ struct err listen_open(int *fd, char *note, size_t note_size, struct reactor *r,
 {
     const struct sockaddr *a = (const struct sockaddr *)address;
     stale_socket_remove(a, address_len);
-    *fd = reactor_listen(r, a, address_len, BACKLOG);
+    *fd = reactor_listen(r, a, address_len, LISTEN_BACKLOG);
     if (*fd >= 0) return OK;
     int error = -*fd;
     *fd = -1;

@@ -141,7 +141,12 @@ void reactor_poll(struct reactor *r, struct op *op, int fd, unsigned mask)
 
 void reactor_accept(struct reactor *r, struct op *op, int listen_fd)
 {
-    if (begins(r, op, REACTOR_CALL_ACCEPT, listen_fd)) r->ops->accept(r, op, listen_fd);
+    if (begins(r, op, REACTOR_CALL_ACCEPT, listen_fd)) r->ops->accept(r, op, listen_fd, false);
+}
+
+void reactor_accept_one(struct reactor *r, struct op *op, int listen_fd)
+{
+    if (begins(r, op, REACTOR_CALL_ACCEPT, listen_fd)) r->ops->accept(r, op, listen_fd, true);
 }
 
 void reactor_recv(struct reactor *r, struct op *op, int fd)

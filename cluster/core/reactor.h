@@ -25,6 +25,9 @@ void reactor_poll(struct reactor *r, struct op *op, int fd, unsigned mask);
 // goes on. Descriptor or memory shortage (EMFILE, ENFILE, ENOBUFS, ENOMEM) completes it without
 // OP_MORE: the owner arms it again later.
 void reactor_accept(struct reactor *r, struct op *op, int listen_fd);
+// reactor_accept_one takes one connection and completes without OP_MORE, for an owner with little
+// room left: a multishot accept may take all that waits before its owner can stop it.
+void reactor_accept_one(struct reactor *r, struct op *op, int listen_fd);
 // reactor_recv is multishot: res bytes are in the provided buffer `flags` names; 0 is the end of
 // the stream. -ENOBUFS without OP_MORE when buffers ran out: arm it again.
 void reactor_recv(struct reactor *r, struct op *op, int fd);

@@ -31,7 +31,7 @@ struct want {
     struct op *op; // NULL: none
     enum want_kind kind;
     const void *p; // send
-    size_t n;
+    size_t n;      // accept: 1 for one connection, else 0
 };
 
 enum { IN, OUT, DIRECTIONS };
@@ -115,9 +115,10 @@ static void epoll_poll(struct reactor *r, struct op *op, int fd, unsigned mask)
     if (mask & REACTOR_OUT) (void)want_set(e, fd, OUT, want);
 }
 
-static void epoll_accept(struct reactor *r, struct op *op, int listen_fd)
+static void epoll_accept(struct reactor *r, struct op *op, int listen_fd, bool one)
 {
-    (void)want_set(epoll_of(r), listen_fd, IN, (struct want){.op = op, .kind = WANT_ACCEPT});
+    (void)want_set(epoll_of(r), listen_fd, IN,
+                   (struct want){.op = op, .kind = WANT_ACCEPT, .n = one});
 }
 
 static void epoll_recv(struct reactor *r, struct op *op, int fd)
@@ -240,6 +241,10 @@ static void accept_ready(struct reactor_epoll *e, int fd, struct watched *w)
 {
     for (int i = 0; i < ACCEPT_BURST; i++) {
         int conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (conn >= 0 && w->want[IN].n == 1) {
+            want_end(e, w, IN, fresh(e, conn));
+            return;
+        }
         if (conn >= 0) {
             reactor_ended_add(&e->base, w->want[IN].op, fresh(e, conn), OP_MORE);
         } else if (errno == EAGAIN) {

@@ -44,6 +44,7 @@ struct sim_socket {
     struct list backlog; // listener: connections to accept; connection: its node there
     int backlog_count, backlog_size;
     struct op *in, *out; // accept or recv; connect or send
+    bool one;            // accept: only one
     const void *send_p;
     size_t send_n;
 };
@@ -155,6 +156,12 @@ static void in_set(struct reactor *r, struct op *op, int fd)
     struct sim_socket *k = socket_at(rsim_of(r), fd);
     CHECK(k->in == NULL);
     k->in = op;
+}
+
+static void rsim_accept(struct reactor *r, struct op *op, int fd, bool one)
+{
+    in_set(r, op, fd);
+    socket_at(rsim_of(r), fd)->one = one;
 }
 
 static void rsim_send(struct reactor *r, struct op *op, int fd, const void *p, size_t n)
@@ -292,7 +299,10 @@ static void accept_step(struct reactor_sim *r, struct sim_socket *k)
         if (end->ready_ns > r->sim->now_ns) continue;
         list_remove(&end->backlog);
         k->backlog_count--;
-        rsim_end(r, k->in, k->fd, end->fd, OP_MORE);
+        struct op *op = k->in;
+        if (k->one) k->in = NULL;
+        rsim_end(r, op, k->fd, end->fd, k->one ? 0 : OP_MORE);
+        if (k->one) return;
     }
 }
 
@@ -425,7 +435,7 @@ static void rsim_free(struct reactor *r)
 static const struct reactor_ops sim_ops = {
     .name = "simulated",
     .poll = rsim_poll,
-    .accept = in_set,
+    .accept = rsim_accept,
     .recv = in_set,
     .buffer = rsim_buffer,
     .buffer_return = rsim_buffer_return,

@@ -60,10 +60,13 @@ static void uring_poll(struct reactor *r, struct op *op, int fd, unsigned mask)
     io_uring_sqe_set_data(sqe, op);
 }
 
-static void uring_accept(struct reactor *r, struct op *op, int listen_fd)
+static void uring_accept(struct reactor *r, struct op *op, int listen_fd, bool one)
 {
     struct io_uring_sqe *sqe = sqe_get(uring_of(r));
-    io_uring_prep_multishot_accept(sqe, listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (one)
+        io_uring_prep_accept(sqe, listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    else
+        io_uring_prep_multishot_accept(sqe, listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     io_uring_sqe_set_data(sqe, op);
 }
 

@@ -81,8 +81,9 @@ struct server {
     int fd; // -1: not listening any more
     struct op accept_op;
     bool accepting, draining, freed;
-    struct timer timer; // accept again, or the end of drain_accept
-    struct timer deadline;
+    struct timer pause;    // accept again after a shortage
+    struct timer closing;  // the end of drain_accept
+    struct timer deadline; // of the drain
     unsigned drain_ms;
     struct list conns;
     size_t conn_count;
@@ -469,6 +470,8 @@ static void conn_accept(struct server *s, int fd)
     reactor_recv(shard_reactor(s->shard), &c->proxy_op, fd);
 }
 
+static size_t conns_left(const struct server *s) { return s->o.conns_max - s->conn_count; }
+
 static void on_accept(struct op *op, int32_t res, uint32_t flags)
 {
     struct server *s = LIST_OWNER(op, struct server, accept_op);
@@ -489,21 +492,26 @@ static void on_accept(struct op *op, int32_t res, uint32_t flags)
         count(s, &METRIC_ACCEPT_PAUSES);
         LOG(shard_log(s->shard), &EVENT_SERVER_ACCEPT_PAUSED, strerror(-res),
             LOG_STR("server", s->o.name));
-        timer_set(s->shard, &s->timer, ACCEPT_PAUSE_MS);
+        timer_set(s->shard, &s->pause, ACCEPT_PAUSE_MS);
         return;
     }
-    if (s->conn_count >= s->o.conns_max && s->accepting)
+    if (s->accepting && conns_left(s) <= LISTEN_BACKLOG) // goes on one by one
         reactor_cancel(shard_reactor(s->shard), &s->accept_op);
     accept_arm(s);
 }
 
 static void accept_arm(struct server *s)
 {
-    if (s->accepting || s->fd < 0 || s->conn_count >= s->o.conns_max || timer_pending(&s->timer))
-        return;
+    if (s->accepting || s->fd < 0 || conns_left(s) == 0 || timer_pending(&s->pause)) return;
     s->accepting = true;
-    reactor_accept(shard_reactor(s->shard), &s->accept_op, s->fd);
+    // A multishot accept may take all that waits at once; what there is no room for is to wait.
+    if (conns_left(s) > LISTEN_BACKLOG)
+        reactor_accept(shard_reactor(s->shard), &s->accept_op, s->fd);
+    else
+        reactor_accept_one(shard_reactor(s->shard), &s->accept_op, s->fd);
 }
+
+static void on_pause(struct timer *t) { accept_arm(LIST_OWNER(t, struct server, pause)); }
 
 // ---- drain
 
@@ -514,7 +522,7 @@ static void listen_end(struct server *s)
     s->fd = -1;
     // What the kernel has accepted for us already is taken: nobody who got through is turned away.
     for (int one; (one = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
-        if (s->conn_count < s->o.conns_max)
+        if (conns_left(s) > 0)
             conn_accept(s, one);
         else
             close(one);
@@ -579,14 +587,7 @@ static void drain_conns(struct server *s)
     drained_check(s);
 }
 
-static void on_server_timer(struct timer *t)
-{
-    struct server *s = LIST_OWNER(t, struct server, timer);
-    if (s->draining)
-        drain_conns(s);
-    else
-        accept_arm(s);
-}
+static void on_closing(struct timer *t) { drain_conns(LIST_OWNER(t, struct server, closing)); }
 
 void server_drain(struct server *s, unsigned accept_ms, unsigned deadline_ms)
 {
@@ -596,7 +597,7 @@ void server_drain(struct server *s, unsigned accept_ms, unsigned deadline_ms)
     LOG(shard_log(s->shard), &EVENT_SERVER_DRAINING, NULL, LOG_STR("server", s->o.name),
         LOG_INT("connections", s->conn_count));
     drain_announce(s);
-    timer_set(s->shard, &s->timer, accept_ms);
+    timer_set(s->shard, &s->closing, accept_ms);
 }
 
 // ----
@@ -613,7 +614,8 @@ struct err server_new(struct server **out, char *note, size_t note_size, struct 
     s->ctx = ctx;
     s->tls = options->tls;
     s->accept_op.done = on_accept;
-    s->timer.fire = on_server_timer;
+    s->pause.fire = on_pause;
+    s->closing.fire = on_closing;
     s->deadline.fire = on_deadline;
     list_init(&s->conns);
     struct err e = pool_init(&s->pool, options->name, sizeof(struct server_conn),
@@ -660,7 +662,8 @@ void server_free(struct server *s)
 {
     if (s == NULL) return;
     s->freed = true;
-    timer_cancel(&s->timer);
+    timer_cancel(&s->pause);
+    timer_cancel(&s->closing);
     timer_cancel(&s->deadline);
     if (s->accepting) reactor_cancel(shard_reactor(s->shard), &s->accept_op);
     if (s->fd >= 0 && !s->accepting)

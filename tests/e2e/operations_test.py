@@ -1,4 +1,4 @@
-"""operations: health and metrics, the database away and back, a drain under load, io_uring refused, and the errors that people meet when they start things."""
+"""operations: health and metrics, the database away and back, io_uring refused, and the errors that people meet when they start things."""
 import http.client
 import json
 import os
@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 
 from certmill import BIN, Client, Dev, ENVIRON, Responder, check, free_ports
@@ -53,42 +52,6 @@ def database_away(dev):
             return
         time.sleep(0.2)
     raise AssertionError(f"no recovery: {answer.status} {answer.body}")
-
-
-def drain(dev):
-    """SIGTERM under load: every request that was answered at all was answered well, and connections end in order."""
-    stop, failures, counts = threading.Event(), [], []
-
-    def load():
-        done = 0
-        while not stop.is_set():
-            try:
-                client = Client(dev)
-                for _ in range(20):
-                    answer = client.request("HEAD", client.directory["newNonce"])
-                    if answer.status != 200:
-                        failures.append(answer.status)
-                    done += 1
-            except ConnectionRefusedError:
-                break  # the listener is gone: that is what a load balancer sees, too
-            except Exception as e:  # noqa: B902
-                failures.append(repr(e))
-                break
-        counts.append(done)
-
-    threads = [threading.Thread(target=load) for _ in range(6)]
-    for t in threads:
-        t.start()
-    time.sleep(1)
-    pid = dev.pids("acme-1.yaml")  # the front end that stays
-    os.kill(dev.pids("acme-0.yaml")[0], signal.SIGTERM)
-    time.sleep(0.2)
-    status = dev.private("/readyz")[0]
-    for t in threads:
-        t.join(30)
-    stop.set()
-    check(status == 503, f"readiness is {status} while draining")
-    check(not failures and sum(counts) > 50 and pid, f"{failures[:5]} after {counts}")
 
 
 def signer_away(dev):
@@ -204,6 +167,3 @@ with Dev() as dev:
         print(part.__name__ + ": ok", flush=True)
 ring_refused()
 print("ring_refused: ok", flush=True)
-with Dev(fronts=2, options=["--test-seams"]) as dev:
-    drain(dev)
-    print("drain: ok", flush=True)

@@ -209,6 +209,29 @@ static void accepts_several_and_knows_both_addresses(void **state)
     pair_close(&p);
 }
 
+// One connection is taken, and the others wait for whoever asks next.
+static void accepts_one_when_asked_for_one(void **state)
+{
+    (void)state;
+    struct sockaddr_storage where;
+    int listener = listener_open(&where), clients[4], served[4];
+    for (int i = 0; i < 4; i++) clients[i] = connect_one(&where, 0);
+    for (int i = 0; i < 4; i++) {
+        struct probe *p = probe_new();
+        SUBMIT(reactor_accept_one(r, &p->op, listener));
+        until_ended(p);
+        assert_int_equal(p->count, 1);
+        served[i] = p->res[0];
+        assert_true(served[i] >= 0);
+        free(p);
+    }
+    for (int i = 0; i < 4; i++) {
+        reactor_close(r, clients[i]);
+        reactor_close(r, served[i]);
+    }
+    reactor_close(r, listener);
+}
+
 static void carries_bytes_and_the_end_of_the_stream(void **state)
 {
     (void)state;
@@ -642,6 +665,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         EACH_BACK_END(accepts_several_and_knows_both_addresses),
+        EACH_BACK_END(accepts_one_when_asked_for_one),
         EACH_BACK_END(carries_bytes_and_the_end_of_the_stream),
         EACH_BACK_END(sends_wait_for_a_slow_reader),
         EACH_BACK_END(says_when_nobody_listens),

@@ -644,6 +644,30 @@ static void a_client_has_only_so_many_connections(void **state)
     rig_stop(&g);
 }
 
+// More connections than there is room for: none is turned away, they wait until one leaves.
+static void what_has_no_room_waits(void **state)
+{
+    (void)state;
+    enum { MORE = 20, ROOM = 64 };
+    struct rig g;
+    int fds[ROOM + MORE];
+    char text[4096];
+    rig_start(&g, false, HTTP_1_1);
+    int64_t refused = metric_total(metrics, &METRIC_CONNS_REFUSED_FULL);
+    for (int i = 0; i < ROOM + MORE; i++) {
+        fds[i] = raw_connect(server_port(g.server));
+        raw_send(fds[i], raw_request, sizeof raw_request - 1);
+    }
+    for (int i = 0; i < ROOM + MORE; i++) {
+        raw_answer(fds[i], text);
+        assert_non_null(strstr(text, "200 OK"));
+        assert_true(server_conn_count(g.server) <= ROOM);
+        close(fds[i]);
+    }
+    assert_int_equal(metric_total(metrics, &METRIC_CONNS_REFUSED_FULL), refused);
+    rig_stop(&g);
+}
+
 static void a_refused_connection_says_so(void **state)
 {
     (void)state;
@@ -658,9 +682,14 @@ static void a_refused_connection_says_so(void **state)
     char text[64];
     snprintf(text, sizeof text, "127.0.0.1:%u", port);
     assert_ok(address_parse(&d.address, &d.address_len, slice_str(text), 1));
+    int64_t ready = metric_total(metrics, &METRIC_DIALS),
+            failed_ones = metric_total(metrics, &METRIC_DIALS_FAILED);
     g.conn = dial_open(shard, &d, &callbacks, &g);
     turns(&g, is_closed);
     assert_err(g.closed_err, ERR_CONNECT_REFUSED);
+    assert_true(ready > 0); // those of the tests before
+    assert_int_equal(metric_total(metrics, &METRIC_DIALS), ready);
+    assert_int_equal(metric_total(metrics, &METRIC_DIALS_FAILED), failed_ones + 1);
 }
 
 static int with_backend(enum shard_io io)
@@ -682,6 +711,7 @@ static int with_backend(enum shard_io io)
         cmocka_unit_test(a_proxys_header_names_the_client),
         cmocka_unit_test(a_client_cannot_add_a_proxys_header),
         cmocka_unit_test(a_client_has_only_so_many_connections),
+        cmocka_unit_test(what_has_no_room_waits),
         cmocka_unit_test(a_refused_connection_says_so),
     };
     int failures = cmocka_run_group_tests_name(io == SHARD_IO_EPOLL ? "epoll" : "io_uring", tests,
