@@ -174,6 +174,7 @@ size_t shard_turn_once(struct shard *s, unsigned wait_ms)
     count += messages_run(s);
     count += hooks_run(s);
     log_flush(s->options.log);
+    metric_set(s->options.metrics, s->index, &METRIC_LOG_LINES_DROPPED, (int64_t)log_dropped());
     return count;
 }
 

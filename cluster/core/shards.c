@@ -211,6 +211,7 @@ static void started_say(const struct shards *s)
     if (note[0] != '\0')
         LOG(s->options.log, &EVENT_RING_REFUSED, note, LOG_STR("io", shards_io_name(s)));
     seam_clock_say(s->options.log);
+    metric_set(s->options.metrics, 0, &METRIC_CLOCK_OFFSET, clock_offset_s());
     LOG(s->options.log, &EVENT_SHARDS_STARTED, NULL, LOG_INT("shards", s->count),
         LOG_STR("io", shards_io_name(s)));
 }

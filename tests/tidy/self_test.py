@@ -12,6 +12,7 @@ import hardening
 import headers
 import layout
 import places
+import rows
 import symbols
 import tree
 
@@ -174,6 +175,13 @@ class Docs(unittest.TestCase):
         self.assertEqual(problems("| | need | tests |\n|---|---|---|\n" + one + two), [])
         for text, want in ((one, "rows 1 to 2"), (two + one, "in their order"), (one + two + two, "rows 1 to 2"), (one + "| 2 | b | soon |\n", "row 2 names no test")):
             self.assertTrue(any(want in p for p in problems(text)), text)
+
+
+class Rows(unittest.TestCase):
+    def test_rows(self):
+        text = "// X(ident, ...)\nX(A, 1)\nX(B, 2)\n"
+        self.assertEqual(rows.row_problems("api/metrics.def", text, {"METRIC_A", "METRIC_B"}), [])
+        self.assertEqual(rows.row_problems("api/events.def", text, {"EVENT_A", "METRIC_B"}), ["api/events.def: B is declared, but never written"])
 
 
 class Hardening(unittest.TestCase):
