@@ -6,7 +6,7 @@ import subprocess
 import tree
 
 STRICT = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-x", "c", "-"]
-FUNCTION = re.compile(r"^(?!static\b|typedef\b|#|//|\s|return\b)[A-Za-z_][\w\s*()]*?\b(\w+)\s*\(", re.M)
+FUNCTION = re.compile(r"^(?!static\b|VEC_(?:INLINE|FAR)\b|typedef\b|#|//|\s|return\b)[A-Za-z_][\w\s*()]*?\b(\w+)\s*\(", re.M)
 
 
 def compile_problems(header, flags, root=tree.ROOT):
