@@ -7,6 +7,8 @@ import threading
 import time
 
 from certmill import BIN, Client, Dev, Key, Responder, b64, check, csr_make
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 POINTS_FRONT = ("e1-after", "e2-before", "e2-after", "e3-before", "e3-after", "e4-before", "e4-after", "e5-before")
@@ -217,12 +219,48 @@ def crash_points(dev, responder):
                     break
                 time.sleep(0.2)
             check(state["status"] == "valid", f"{point}: {state}")
-            from cryptography import x509
             leaf = x509.load_pem_x509_certificate(steady.post(state["certificate"]).body)
             check(leaf.public_key().public_numbers() == key.public_key().public_numbers(), f"{point}: finished with another key")
             print(f"crash at {point}: finished")
         time.sleep(1)
         dev.check_history()
+    finally:
+        for p in extra:
+            if p.poll() is None:
+                p.kill()
+
+
+
+def signer_forgets(dev, responder):
+    """A signer dies after its journal has the certificate and before it answers; another, which has never seen the order, signs the intent once more: the same octets."""
+    client = Client(dev, Key(), 1)
+    client.register()
+    journal = os.path.join(dev.state, "signer", "journal")
+    extra = []
+    try:
+        for pid in dev.pids("signer.yaml"):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.3)
+        extra.append(restart(dev, "certmill-signer", "signer.yaml", "signer.log", CERTMILL_TEST_CRASH="s3-after"))
+        time.sleep(0.5)
+        wait_ready(dev, 1)
+        order = client.new_order(["forgotten.internal.test"])
+        client.authorize(order, responder)
+        client.finalize(order, csr_make(["forgotten.internal.test"]))
+        extra[0].wait(20)
+        check(extra[0].returncode == -signal.SIGKILL, "the signer did not reach its end")
+        first = [r for r in dev.journal() if r["kind"] == "signed"][-1]
+        was = os.stat(journal)
+        os.rename(journal, journal + ".lost")
+        os.mkdir(journal, was.st_mode & 0o777)
+        os.chown(journal, was.st_uid, was.st_gid)
+        extra.append(restart(dev, "certmill-signer", "signer.yaml", "signer.log"))
+        done = client.poll(order["url"], ("processing",), 60)
+        check(done["status"] == "valid", str(done))
+        leaf = x509.load_pem_x509_certificate(client.post(done["certificate"]).body).public_bytes(serialization.Encoding.DER).hex()
+        again = [r for r in dev.journal() if r["kind"] == "signed"]
+        check(len(again) == 1 and again[0]["order"] == first["order"], f"the new journal: {again}")
+        check(again[0]["certificate"] == first["certificate"] == leaf, "the second signature of an intent differs from the first")
     finally:
         for p in extra:
             if p.poll() is None:
@@ -246,4 +284,6 @@ with Dev(fronts=2, options=["--test-seams"], history=True) as dev:
     print("owner_killed: ok", flush=True)
     crash_points(dev, responder)
     print("crash_points: ok", flush=True)
+    signer_forgets(dev, responder)
+    print("signer_forgets: ok", flush=True)
     responder.close()
