@@ -40,6 +40,8 @@ struct item {
     uint8_t hash[HASH_LEN], serial[SERIAL_LEN];
     const struct profile *profile;
     struct slice tbs;
+    struct slice certificate; // when it was signed
+    struct err err;           // of signing
     SignResult *result;
     struct arena *arena;
     bool burn, sign;
@@ -227,43 +229,61 @@ static bool journal_item(struct service *s, struct item *i, struct slice certifi
     return !failed(journal_add(s->o.journal, &r));
 }
 
-static void sign_all(struct service *s, struct waiting *w, bool *journal_ok)
-{
+// struct gathered: what goes to the engine together, from however many calls.
+struct gathered {
     struct engine_item items[INTENTS_MAX];
-    size_t index[INTENTS_MAX], count = 0;
-    for (size_t i = 0; i < w->count; i++) {
-        if (!w->items[i].sign) continue;
-        items[count] = (struct engine_item){.tbs = w->items[i].tbs, .arena = w->items[i].arena};
-        memcpy(items[count].salt, w->items[i].intent.salt, SALT_LEN);
-        index[count++] = i;
+    struct item *owners[INTENTS_MAX];
+    size_t count;
+};
+
+static void gathered_sign(struct service *s, struct gathered *g)
+{
+    engine_run(&s->o.policy.keys->issuer, g->items, g->count, NULL);
+    for (size_t k = 0; k < g->count; k++) {
+        g->owners[k]->certificate = g->items[k].certificate;
+        g->owners[k]->err = g->items[k].err;
     }
-    engine_run(&s->o.policy.keys->issuer, items, count, NULL);
-    crash_point("s2-after");
-    for (size_t k = 0; k < count; k++) {
-        struct item *i = &w->items[index[k]];
-        // Twice in one batch: the first of them is in the journal's index by now.
-        if (answer_from_journal(s, i)) continue;
-        if (failed(items[k].err)) {
-            LOG(shard_log(s->shard), &EVENT_SIGNER_FAULT, err_text(items[k].err),
-                LOG_ERR("error", items[k].err));
-            busy(i, "a signature could not be made, or did not verify");
-            continue;
-        }
-        if (!journal_item(s, i, items[k].certificate, rpc_request_peer(w->r))) {
-            *journal_ok = false;
-            return;
-        }
-        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED, "");
-        i->result->certificate = binary(items[k].certificate.p, items[k].certificate.n);
-    }
+    g->count = 0;
 }
 
-static void burn_one(struct service *s, struct waiting *w, bool *journal_ok)
+// batch_sign signs what is to be signed of all calls: whatever is queued is the batch.
+static void batch_sign(struct service *s, struct list *batch)
 {
-    struct item *i = &w->items[0];
-    if (i->result->status != CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__UNSPECIFIED) return;
-    *journal_ok = journal_item(s, i, SLICE_NONE, rpc_request_peer(w->r));
-    answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED, "");
+    struct gathered g;
+    g.count = 0;
+    LIST_EACH (node, batch) {
+        struct waiting *w = LIST_OWNER(node, struct waiting, node);
+        for (size_t i = 0; i < w->count; i++) {
+            struct item *item = &w->items[i];
+            if (!item->sign) continue;
+            if (g.count == INTENTS_MAX) gathered_sign(s, &g);
+            g.items[g.count] = (struct engine_item){.tbs = item->tbs, .arena = item->arena};
+            memcpy(g.items[g.count].salt, item->intent.salt, SALT_LEN);
+            g.owners[g.count++] = item;
+        }
+    }
+    gathered_sign(s, &g);
+}
+
+// item_journal records what was made of an item, or burns its serial. False when the journal
+// failed.
+static bool item_journal(struct service *s, struct item *i, const char *caller)
+{
+    if (i->result->status != CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__UNSPECIFIED) return true;
+    // Twice in one batch: the first of them is in the journal's index by now.
+    if (answer_from_journal(s, i)) return true;
+    if (failed(i->err)) {
+        LOG(shard_log(s->shard), &EVENT_SIGNER_FAULT, err_text(i->err), LOG_ERR("error", i->err));
+        busy(i, "a signature could not be made, or did not verify");
+        return true;
+    }
+    if (!journal_item(s, i, i->certificate, caller)) return false;
+    answer(i,
+           i->burn ? CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__BURNED
+                   : CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__SIGNED,
+           "");
+    if (!i->burn) i->result->certificate = binary(i->certificate.p, i->certificate.n);
+    return true;
 }
 
 static void count(const struct service *s, const struct metric *metric)
@@ -324,26 +344,26 @@ static void stop(struct service *s, struct list *batch)
     s->o.stopped(s->o.ctx);
 }
 
-// calls_sign takes each call of the batch from policy to the journal's buffer. False when the
-// journal failed.
+// calls_sign takes the batch from policy to the journal's buffer. False when the journal failed.
 static bool calls_sign(struct service *s, struct list *batch)
 {
-    bool ok = true;
+    s->claimed = 0;
     LIST_EACH (node, batch) {
         struct waiting *w = LIST_OWNER(node, struct waiting, node);
-        s->claimed = 0; // the earlier calls' are in the index by now
         for (size_t i = 0; i < w->count; i++) {
             arena_reset(&s->scratch);
             item_prepare(s, &w->items[i]);
         }
-        crash_point("s1-after");
-        if (w->burn)
-            burn_one(s, w, &ok);
-        else
-            sign_all(s, w, &ok);
-        if (!ok) break;
     }
-    return ok;
+    crash_point("s1-after");
+    batch_sign(s, batch);
+    crash_point("s2-after");
+    LIST_EACH (node, batch) {
+        struct waiting *w = LIST_OWNER(node, struct waiting, node);
+        for (size_t i = 0; i < w->count; i++)
+            if (!item_journal(s, &w->items[i], rpc_request_peer(w->r))) return false;
+    }
+    return true;
 }
 
 static void batch_measure(struct service *s, uint64_t begun, uint64_t made, uint64_t synced)

@@ -642,6 +642,45 @@ static void answers_each_of_a_batch(void **state)
     assert_int_equal(logged("signer.conflict"), 1);
 }
 
+// Calls of one turn are one batch, whoever they are from: the same intent in two of them is signed
+// once, and another content of an order is refused in the later one.
+static void takes_the_calls_of_a_turn_together(void **state)
+{
+    (void)state;
+    enum { CALLS = 4, EACH = 3 };
+    struct rpc_call calls[CALLS];
+    unsigned done = 0;
+    rig.burn = false;
+    rig.count = 0;
+    for (unsigned k = 0; k < CALLS; k++) {
+        struct intent in[EACH] = {good_now(1), good_now(10 + k), good_now(20 + k / 2)};
+        if (k == 3) in[2].salt[0] ^= 1; // the order of call 2 with another content
+        Certmill__Signer__V1__Intent *all[EACH] = {wired(&in[0]), wired(&in[1]), wired(&in[2])};
+        Certmill__Signer__V1__SignRequest m = CERTMILL__SIGNER__V1__SIGN_REQUEST__INIT;
+        m.intents = all;
+        m.n_intents = EACH;
+        calls[k] = (struct rpc_call){.done = on_done};
+        assert_ok(rpc_call_start(rig.channel, &calls[k], "/certmill.signer.v1.Signer/Sign", &m.base,
+                                 &certmill__signer__v1__sign_response__descriptor, 20000,
+                                 RPC_ANY_TARGET));
+    }
+    for (int i = 0; i < 4000 && rig.count < CALLS * EACH; i++) shard_turn(rig.shard, 5);
+    assert_int_equal(rig.count, CALLS * EACH);
+    assert_int_equal(metric_total(rig.metrics, &METRIC_SIGNER_BATCHES), 1);
+    for (unsigned i = 0; i < CALLS * EACH; i++) {
+        const struct answer *a = &rig.answers[i];
+        bool conflict = i == CALLS * EACH - 1;
+        assert_int_equal(a->status, conflict ? STATUS(CONFLICT) : STATUS(SIGNED));
+        assert_int_equal(a->repeated, !conflict && i > 0 && (i % EACH == 0 || i == EACH + 2));
+        if (a->repeated)
+            assert_slice(a->certificate, rig.answers[i % EACH == 0 ? 0 : 2].certificate);
+        done += a->status == STATUS(SIGNED) && !a->repeated;
+    }
+    assert_int_equal(recorded().signed_, done);
+    assert_int_equal(done, 7);
+    assert_int_equal(logged("signer.conflict"), 1);
+}
+
 static void alarms_when_an_order_comes_with_another_content(void **state)
 {
     (void)state;
@@ -1097,6 +1136,7 @@ int main(void)
         PURE(keeps_old_profiles_for_an_hour),
         RIG(signs_and_repeats_itself),
         RIG(answers_each_of_a_batch),
+        RIG(takes_the_calls_of_a_turn_together),
         RIG(alarms_when_an_order_comes_with_another_content),
         RIG(burns),
         RIG(keeps_its_memory_over_a_restart),
