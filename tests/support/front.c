@@ -275,6 +275,27 @@ void front_kill(struct front_rig *f, unsigned index)
     f->programs[index] = NULL;
 }
 
+// ---- looking at it
+
+unsigned front_private_get(const struct front_rig *f, unsigned index, const char *path, char *out,
+                           size_t size)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)f->private_ports[index]),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    char request[128];
+    size_t got = 0;
+    int n = snprintf(request, sizeof request,
+                     "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(connect(fd, (const struct sockaddr *)&a, sizeof a) == 0);
+    CHECK(send(fd, request, (size_t)n, MSG_NOSIGNAL) == n);
+    for (ssize_t k; (k = recv(fd, out + got, size - 1 - got, 0)) > 0;) got += (size_t)k;
+    out[got] = 0;
+    close(fd);
+    return got < strlen("HTTP/1.1 200") ? 0 : (unsigned)atoi(out + strlen("HTTP/1.1 "));
+}
+
 // ---- looking inside
 
 struct probe {

@@ -28,6 +28,10 @@ void front_drain(struct front_rig *f, unsigned index);
 void front_kill(struct front_rig *f, unsigned index);
 // front_config writes the configuration of a front end with other tenants; NULL: the first ones.
 void front_config(struct front_rig *f, unsigned index, const char *tenants);
+// front_private_get reads a path of front end `index`'s private listener into `out`, as text with
+// the answer's head; returns the status.
+unsigned front_private_get(const struct front_rig *f, unsigned index, const char *path, char *out,
+                           size_t size);
 // front_know waits until front end `index` knows `count` living others.
 void front_know(struct front_rig *f, unsigned index, unsigned count);
 

@@ -2,8 +2,6 @@
 // again, the program ends in order, and what operators see of it.
 #include "api/program.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,35 +27,16 @@ static void pause_ms(unsigned ms)
     nanosleep(&t, NULL);
 }
 
-// private_get reads a path of the private listener; returns the status.
-static unsigned private_get(unsigned front, const char *path, char *out, size_t size)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)rig.private_ports[front]),
-                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    char request[128];
-    size_t got = 0;
-    int n = snprintf(request, sizeof request,
-                     "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(send(fd, request, (size_t)n, MSG_NOSIGNAL), n);
-    for (ssize_t k; (k = recv(fd, out + got, size - 1 - got, 0)) > 0;) got += (size_t)k;
-    out[got] = 0;
-    close(fd);
-    return (unsigned)atoi(out + strlen("HTTP/1.1 "));
-}
-
 static void operators_see_life_readiness_and_numbers(void **state)
 {
     (void)state;
     static char text[1 << 20];
-    assert_int_equal(private_get(0, "/livez", text, sizeof text), 200);
-    assert_int_equal(private_get(0, "/readyz", text, sizeof text), 200);
+    assert_int_equal(front_private_get(&rig, 0, "/livez", text, sizeof text), 200);
+    assert_int_equal(front_private_get(&rig, 0, "/readyz", text, sizeof text), 200);
     assert_non_null(strstr(text, "database: connected"));
-    assert_int_equal(private_get(0, "/nothing", text, sizeof text), 404);
+    assert_int_equal(front_private_get(&rig, 0, "/nothing", text, sizeof text), 404);
     (void)acme_ready(&client, "a.internal.test");
-    assert_int_equal(private_get(0, "/metrics", text, sizeof text), 200);
+    assert_int_equal(front_private_get(&rig, 0, "/metrics", text, sizeof text), 200);
     static const char *const wanted[] = {
         "certmill_stage_seconds_bucket{stage=\"parse\"",
         "certmill_stage_seconds_bucket{stage=\"verify\"",
@@ -77,9 +56,10 @@ static void operators_see_life_readiness_and_numbers(void **state)
 static void wait_ready(unsigned want)
 {
     char text[4096];
-    for (int i = 0; i < 500 && private_get(0, "/readyz", text, sizeof text) != want; i++)
+    for (int i = 0; i < 500 && front_private_get(&rig, 0, "/readyz", text, sizeof text) != want;
+         i++)
         pause_ms(20);
-    assert_int_equal(private_get(0, "/readyz", text, sizeof text), want);
+    assert_int_equal(front_private_get(&rig, 0, "/readyz", text, sizeof text), want);
 }
 
 static void without_its_database_it_answers_503_and_recovers(void **state)
@@ -96,7 +76,7 @@ static void without_its_database_it_answers_503_and_recovers(void **state)
     a = acme_send(&client, "GET", "/directory", NULL, NULL, SLICE_NONE);
     assert_int_equal(a.status, 200);
     wait_ready(503);
-    assert_int_equal(private_get(0, "/livez", text, sizeof text), 200);
+    assert_int_equal(front_private_get(&rig, 0, "/livez", text, sizeof text), 200);
     assert_true(pg_start(&rig.pg));
     for (int i = 0; i < 500; i++) {
         a = acme_call(&client, order, NULL);
