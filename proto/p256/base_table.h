@@ -8,9 +8,6 @@
 
 enum { BASE_WINDOWS = 32, BASE_ENTRIES = 128, BASE_WORDS = 8 };
 
-// p256_base_rows holds each point's words together, one cache line, for public scalars: whoever
-// reads one row tells which.
-extern const uint64_t p256_base_rows[BASE_WINDOWS][BASE_ENTRIES][BASE_WORDS];
 // p256_base_columns holds the same word of all entries together, for secret scalars: a whole window
 // is read, and the choice made in registers.
 extern const uint64_t p256_base_columns[BASE_WINDOWS][BASE_WORDS][BASE_ENTRIES];

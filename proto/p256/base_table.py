@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""base_table: writes base_table.c, the multiples of P-256's generator that sign and verify add up (base_table.h says which).
+"""base_table: writes base_table.c, the multiples of P-256's generator that sign adds up (base_table.h says which).
 
 usage: base_table.py OUT
 """
@@ -50,7 +50,6 @@ def main():
     table = list(windows())
     with open(sys.argv[1], "w", encoding="ascii") as out:
         out.write('// Written by proto/p256/base_table.py.\n#include "proto/p256/base_table.h"\n')
-        out.writelines(array("p256_base_rows", f"[{WINDOWS}][{ENTRIES}][{WORDS}]", table))
         out.writelines(array("p256_base_columns", f"[{WINDOWS}][{WORDS}][{ENTRIES}]", [list(zip(*entries)) for entries in table]))
 
 

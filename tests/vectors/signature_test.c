@@ -2,7 +2,10 @@
 // (proto/jose/jws) over the signature vectors of Project Wycheproof.
 #include "proto/der/signature.h"
 
+#include <string.h>
+
 #include "proto/jose/jws.h"
+#include "proto/p256/verify.h"
 #include "tests/unit/unit.h"
 #include "tests/vectors/wycheproof.h"
 
@@ -17,12 +20,31 @@ static const uint8_t rsa_sha256[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0
                                      0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
 static const uint8_t ed25519[] = {0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70};
 
+static unsigned takes; // checks that were taken apart
+
+// taken_apart: what can be taken apart for a batch gets there the verdict that it gets alone.
+static void taken_apart(bool took, const struct signature_p256 *take, bool ok)
+{
+    if (!took) return;
+    struct p256_verify_item item = {.table = NULL};
+    memcpy(item.point, take->point, sizeof item.point);
+    memcpy(item.digest, take->digest, sizeof item.digest);
+    memcpy(item.r, take->r, sizeof item.r);
+    memcpy(item.s, take->s, sizeof item.s);
+    assert_int_equal(p256_verify_boringssl(&item), ok);
+    takes++;
+}
+
 static enum verdict der_verify(const struct vector *v, const uint8_t *algorithm, size_t n)
 {
     struct slice key = wycheproof_hex(v, v->group, "publicKeyDer"),
                  message = wycheproof_hex(v, v->test, "msg"),
                  signature = wycheproof_hex(v, v->test, "sig");
-    return signature_verify(slice_of(algorithm, n), key, message, signature) ? ACCEPTED : REFUSED;
+    struct signature_p256 take;
+    bool ok = signature_verify(slice_of(algorithm, n), key, message, signature);
+    taken_apart(signature_p256_take(&take, slice_of(algorithm, n), key, message, signature), &take,
+                ok);
+    return ok ? ACCEPTED : REFUSED;
 }
 
 #define DER(name, algorithm)                                \
@@ -43,7 +65,10 @@ static enum verdict raw_verify(const struct vector *v, enum jws_alg alg)
     struct jws jws = {.alg = alg,
                       .signing_input = wycheproof_hex(v, v->test, "msg"),
                       .signature = wycheproof_hex(v, v->test, "sig")};
-    return failed(jws_verify(&jws, &key)) ? REFUSED : ACCEPTED;
+    struct signature_p256 take;
+    bool ok = !failed(jws_verify(&jws, &key));
+    taken_apart(jws_p256_take(&take, &jws, &key), &take, ok);
+    return ok ? ACCEPTED : REFUSED;
 }
 
 #define RAW(name, alg) \
@@ -80,6 +105,9 @@ static void requests_and_certificates(void **state)
         struct tally t = wycheproof_run(in_der[i].file, in_der[i].least, in_der[i].verify);
         assert_int_equal(t.wrong, 0);
         assert_true(t.accepted >= in_der[i].accepted);
+        // Every valid signature of the one kind, and none of another.
+        assert_true(i == 0 ? takes >= t.accepted : takes == 0);
+        takes = 0;
     }
 }
 
@@ -90,6 +118,8 @@ static void envelopes(void **state)
         struct tally t = wycheproof_run(raw[i].file, raw[i].least, raw[i].verify);
         assert_int_equal(t.wrong, 0);
         assert_true(t.accepted >= raw[i].accepted);
+        assert_true(i == 0 ? takes >= t.accepted : takes == 0);
+        takes = 0;
     }
 }
 

@@ -15,9 +15,9 @@ enum { COUNT_MAX = 257, KEYS = 40 };
 // The emulation takes some hundred times as long: of what is tried many times a part will do, since
 // it is the same source.
 #ifdef P256_VEC_EMULATED
-enum { CASE_STEP = 23, PLACES = 9, SIZE_STEP = 51, TABLES_STEP = 7, ROUNDS = 1 };
+enum { CASE_STEP = 47, PLACES = 9, PLACE_STEP = 4, SIZE_STEP = 85, TABLES_STEP = 7, ROUNDS = 1 };
 #else
-enum { CASE_STEP = 1, PLACES = 24, SIZE_STEP = 1, TABLES_STEP = 1, ROUNDS = 12 };
+enum { CASE_STEP = 1, PLACES = 24, PLACE_STEP = 1, SIZE_STEP = 1, TABLES_STEP = 1, ROUNDS = 12 };
 #endif
 
 static struct p256_case cases[P256_CASES_MAX];
@@ -66,7 +66,11 @@ static void tables_for(struct p256_verify_item *of, size_t count, enum p256_kern
 static bool none(size_t i) { return i == SIZE_MAX; }
 static bool all(size_t i) { return i != SIZE_MAX; }
 static bool some(size_t i) { return i % 3 == 1 || i / 16 % 2 == 1; }
+#ifdef P256_VEC_EMULATED
+static bool (*const choices[])(size_t) = {some};
+#else
 static bool (*const choices[])(size_t) = {none, all, some};
+#endif
 
 // ---- edges
 
@@ -125,7 +129,7 @@ static void edges_in_each_lane(void **state)
 static void positions_with(enum p256_kernel kernel)
 {
     enum { N = PLACES };
-    for (size_t place = 0; place < N; place++)
+    for (size_t place = 0; place < N; place += PLACE_STEP)
         for (int inverted = 0; inverted < 2; inverted++) {
             for (size_t i = 0; i < N; i++) {
                 items[i] = good[i];
