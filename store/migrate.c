@@ -22,9 +22,14 @@ static struct err refuse(char *note, size_t size, uint32_t code, const char *wha
     return (struct err){code};
 }
 
+// connect_to connects to the first server of `conninfo` that takes writes, and gives up one that
+// does not answer: what the connection string says itself, in dbname, wins.
 static PGconn *connect_to(const char *conninfo, char *note, size_t size)
 {
-    PGconn *pg = PQconnectdb(conninfo);
+    static const char *const keywords[] = {"target_session_attrs", "connect_timeout",
+                                           "fallback_application_name", "dbname", NULL};
+    const char *const values[] = {"read-write", "10", "certmill", conninfo, NULL};
+    PGconn *pg = PQconnectdbParams(keywords, values, 1);
     if (pg != NULL && PQstatus(pg) == CONNECTION_OK) return pg;
     (void)refuse(note, size, ERR_STORE_AWAY, "the database cannot be reached",
                  pg == NULL ? "out of memory" : PQerrorMessage(pg));

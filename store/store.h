@@ -426,7 +426,8 @@ struct store_partitions_tend {
 void store_partitions_tend(struct store *s, struct store_partitions_tend *c);
 
 // ---- schema (blocking; for `certmill migrate`, `certmill dev` and start-up checks, before shards
-// run) store_migrate brings the database to STORE_SCHEMA_VERSION under an advisory lock; `from` and
+// run; of several servers that `conninfo` names the one that takes writes is asked) store_migrate
+// brings the database to STORE_SCHEMA_VERSION under an advisory lock; `from` and
 // `to` are told. `note` gets a sentence on failure.
 RESULT store_migrate(const char *conninfo, int *out_from, int *out_to, char *note,
                      size_t note_size);

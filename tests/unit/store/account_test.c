@@ -52,17 +52,6 @@ static void release(PGconn *c)
     PQfinish(c);
 }
 
-static void waiters_want(int64_t count)
-{
-    for (int i = 0; i < 200; i++) {
-        turns(5);
-        if (sql_int("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") ==
-            count)
-            return;
-    }
-    fail_msg("not %d backends wait for a lock", (int)count);
-}
-
 // ---- contacts, end
 
 static void what_is_not_asked_for_stays(void **state)

@@ -221,10 +221,10 @@ static void a_server_that_takes_no_writes_is_left(void **state)
     turns(200);
     struct store_authz_decide d = decision(&m, 0, true);
     store_authz_decide(s, &d);
-    turns(300);
+    state_want(s, "takes no writes");
+    turns(200);
     assert_int_equal(pending, 1); // was sent, so it is neither done nor given up
     assert_false(store_ready(s));
-    assert_non_null(strstr(store_state_text(s), "takes no writes"));
     sql_run("ALTER SYSTEM RESET default_transaction_read_only");
     sql_run("SELECT pg_reload_conf()");
     run();
@@ -236,18 +236,41 @@ static void a_server_that_takes_no_writes_is_left(void **state)
 
 // ---- a standby that does not answer
 
+// standby_missed returns once a commit waits for the standby: a reload takes its time. The commit
+// of this test's own goes on to wait until none is required.
+static void standby_missed(void)
+{
+    PGconn *c = sql_open();
+    int pid = PQbackendPID(c);
+    for (int i = 0; i < 2000; i++) {
+        if (!PQisBusy(c)) { // the last one did not wait
+            for (PGresult *r; (r = PQgetResult(c)) != NULL;) PQclear(r);
+            assert_int_equal(PQsendQuery(c, "SELECT pg_logical_emit_message(true, 't', '')"), 1);
+        }
+        turns(10);
+        assert_int_equal(PQconsumeInput(c), 1);
+        if (sql_int("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND wait_event = "
+                    "'SyncRep'",
+                    pid) == 1) {
+            PQfinish(c);
+            return;
+        }
+    }
+    fail_msg("no commit waits for the standby");
+}
+
 static void standby_require(const char *names)
 {
     sql_run("SET synchronous_commit = local");
     sql_run("ALTER SYSTEM SET synchronous_standby_names = '%s'", names);
     sql_run("SELECT pg_reload_conf()");
-    turns(200);
+    if (names[0] != 0) standby_missed();
 }
 
 // waiting_want turns until a backend waits for its standby, and does `what` to it.
 static void waiting_want(const char *what)
 {
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 2000; i++) {
         turns(10);
         if (sql_int("SELECT count(%s(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND "
                     "application_name = 'certmill'",
@@ -273,7 +296,8 @@ static void a_commit_that_no_standby_confirmed_is_in_doubt(void **state)
         struct store_order_create c = order_create_of(&m, none);
         store_order_create(stores[0], &c);
         waiting_want(whats[k]);
-        turns(300);
+        metric_want(&METRIC_STORE_IN_DOUBT, doubts + 1);
+        turns(200);
         assert_int_equal(pending, 1); // though the row can be seen
         assert_int_equal(
             sql_int("SELECT count(*) FROM orders WHERE id = '%s'", uuid_text(id, &m.id)), 1);
@@ -314,8 +338,7 @@ static void what_waits_fails_in_time_and_it_comes_back_by_itself(void **state)
     (void)state;
     struct account_row a = account_make();
     pg_stop(&pg, SIGQUIT);
-    turns(100);
-    assert_false(store_ready(stores[0]));
+    unready_want(stores[0]);
     assert_true(strlen(store_state_text(stores[0])) > 10);
     struct store_account_get g = {.cmd = cmd(), .by_id = true, .id = a.id};
     struct order_made m = {.account = a.id, .id = new_id()};
@@ -328,7 +351,7 @@ static void what_waits_fails_in_time_and_it_comes_back_by_itself(void **state)
     uint64_t ms = (shard_now_ns(shard) - before) / 1000000;
     assert_err(result(&g.cmd), ERR_STORE_AWAY);
     assert_err(result(&c.cmd), ERR_STORE_AWAY);
-    assert_in_range(ms, options_usual.queue_age_ms, options_usual.queue_age_ms + 500);
+    assert_in_range(ms, options_usual.queue_age_ms, 2 * options_usual.queue_age_ms);
     assert_true(pg_start(&pg));
     for (int i = 0; i < STORES; i++) store_wait(stores[i]);
     (void)order_ready(&a, 1);

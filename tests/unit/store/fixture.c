@@ -283,6 +283,17 @@ int64_t sql_int(const char *fmt, ...)
     return v;
 }
 
+void waiters_want(int64_t count)
+{
+    for (int i = 0; i < 2000; i++) {
+        turns(5);
+        if (sql_int("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") ==
+            count)
+            return;
+    }
+    fail_msg("not %d backends wait for a lock", (int)count);
+}
+
 const char *uuid_text(char out[UUID_TEXT_SIZE], const struct id *id)
 {
     size_t n = 0;
@@ -302,6 +313,26 @@ void store_wait(const struct store *s)
 {
     for (int i = 0; i < 4000 && !store_ready(s); i++) shard_turn(shard, 5);
     if (!store_ready(s)) fail_msg("the store is not ready: %s", store_state_text(s));
+}
+
+void state_want(const struct store *s, const char *text)
+{
+    for (int i = 0; i < 4000 && strstr(store_state_text(s), text) == NULL; i++)
+        shard_turn(shard, 5);
+    if (strstr(store_state_text(s), text) == NULL)
+        fail_msg("not \"%s\": %s", text, store_state_text(s));
+}
+
+void unready_want(const struct store *s)
+{
+    for (int i = 0; i < 4000 && store_ready(s); i++) shard_turn(shard, 5);
+    assert_false(store_ready(s));
+}
+
+void metric_want(const struct metric *m, int64_t least)
+{
+    for (int i = 0; i < 4000 && metric_total(metrics, m) < least; i++) shard_turn(shard, 5);
+    assert_true(metric_total(metrics, m) >= least);
 }
 
 struct store *store_open(const char *conninfo, const struct store_options *changes)

@@ -31,6 +31,12 @@ void turns(unsigned ms);
 // store_open makes one more store and waits until it is ready; store_wait waits for that.
 struct store *store_open(const char *conninfo, const struct store_options *changes);
 void store_wait(const struct store *s);
+// state_want waits until the store says so (store_state_text), unready_want until it is not ready,
+// metric_want until the metric has grown to so much. Load on the machine makes them slow, not
+// wrong.
+void state_want(const struct store *s, const char *text);
+void unready_want(const struct store *s);
+void metric_want(const struct metric *m, int64_t least);
 extern const struct store_options options_usual; // conninfo is empty
 
 struct id new_id(void); // of now
@@ -61,4 +67,6 @@ PGconn *sql_open(void);
 void sql_on(PGconn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sql_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int64_t sql_int(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+// waiters_want turns until so many backends wait for a lock.
+void waiters_want(int64_t count);
 const char *uuid_text(char out[UUID_TEXT_SIZE], const struct id *id);

@@ -1,6 +1,7 @@
 // migrate: the schema brought up to date once, however many try, and only where it is known.
 #include <openssl/sha.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -36,9 +37,8 @@ static void without_a_schema_it_says_what_to_do(void **state)
     struct store_options o = options_usual;
     o.conninfo = pg.conninfo;
     assert_ok(store_new(&s, shard, &o));
-    turns(300);
+    state_want(s, "certmill migrate");
     assert_false(store_ready(s));
-    assert_non_null(strstr(store_state_text(s), "certmill migrate"));
     store_free(s);
 }
 
@@ -133,12 +133,35 @@ static void a_newer_schema_is_refused(void **state)
     struct store_options o = options_usual;
     o.conninfo = pg.conninfo;
     assert_ok(store_new(&s, shard, &o));
-    turns(300);
+    state_want(s, "99");
     assert_false(store_ready(s));
-    if (strstr(store_state_text(s), "99") == NULL) fail_msg("%s", store_state_text(s));
     sql_run("DELETE FROM schema_version WHERE version = 99");
     store_wait(s); // by itself
     store_free(s);
+}
+
+// Of several servers the one that takes writes is asked: the first may be a standby, or away.
+static void the_server_that_takes_writes_is_migrated(void **state)
+{
+    (void)state;
+    struct pg other;
+    char conninfo[512], note[256];
+    int from, to;
+    assert_true(pg_init(&other));
+    assert_int_equal(pg_psql(&other, "ALTER SYSTEM SET default_transaction_read_only = on"), 0);
+    pg_stop(&other, SIGQUIT);
+    assert_true(pg_start(&other));
+    snprintf(conninfo, sizeof conninfo,
+             "host=/nowhere,%s,%s port=5432 user=certmill dbname=postgres", other.dir, pg.dir);
+    struct err e = store_migrate(conninfo, &from, &to, note, sizeof note);
+    if (failed(e)) fail_msg("%s", note);
+    assert_ok(store_schema_check(conninfo, note, sizeof note));
+    snprintf(conninfo, sizeof conninfo, "host=%s port=5432 user=certmill dbname=postgres",
+             other.dir);
+    e = store_migrate(conninfo, &from, &to, note, sizeof note);
+    pg_fini(&other);
+    assert_err(e, ERR_STORE_AWAY);
+    assert_non_null(strstr(note, "read-only"));
 }
 
 static void another_content_is_refused(void **state)
@@ -213,6 +236,7 @@ int main(void)
         cmocka_unit_test(again_changes_nothing),
         cmocka_unit_test(the_first_partitions_are_made),
         cmocka_unit_test(a_newer_schema_is_refused),
+        cmocka_unit_test(the_server_that_takes_writes_is_migrated),
         cmocka_unit_test(another_content_is_refused),
         cmocka_unit_test(a_failed_migration_leaves_nothing),
         cmocka_unit_test(an_ordinary_role_is_enough),

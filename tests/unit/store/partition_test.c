@@ -217,6 +217,7 @@ static void a_run_may_be_stopped_anywhere(void **state)
         turns(30); // what was under way ends on the server
         struct err e = {1};
         for (int i = 0; i < 10 && failed(e); i++) {
+            if (i > 0) turns(100);
             struct store_partitions_tend again = tend(50);
             e = result(&again.cmd);
         }

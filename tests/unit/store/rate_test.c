@@ -76,7 +76,7 @@ static void rows_per_second(void **state)
 static void stats_want(const char *sql, int64_t want)
 {
     int64_t got = -1;
-    for (int i = 0; i < 200 && got != want; i++) {
+    for (int i = 0; i < 1000 && got != want; i++) {
         turns(20);
         got = sql_int("%s", sql);
     }

@@ -460,16 +460,14 @@ static void away_is_said_and_ends_by_itself(void **state)
 {
     (void)state;
     pg_stop(&pg, SIGQUIT);
-    turns(100);
-    assert_false(store_ready(stores[0]));
+    unready_want(stores[0]);
     struct store_account_get g = {.cmd = cmd(), .by_id = true};
     store_account_get(stores[0], &g);
     run();
     assert_true(g.cmd.flags);
     assert_err(result(&g.cmd), ERR_STORE_AWAY);
     assert_true(pg_start(&pg));
-    for (int i = 0; i < 2000 && !store_ready(stores[0]); i++) shard_turn(shard, 5);
-    assert_true(store_ready(stores[0]));
+    store_wait(stores[0]);
     (void)account_make();
 }
 
