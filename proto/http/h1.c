@@ -17,7 +17,9 @@
 
 // HEAD_EXTRA is what a head may have beyond its limit before it is counted line by line: method,
 // version, line ends and white space.
-enum { PENDING_MAX = 64 * 1024, HEAD_EXTRA = 64 };
+// BODY_FACTOR is how many bytes on the wire each byte of a body may take: chunks of one byte take
+// six.
+enum { PENDING_MAX = 64 * 1024, HEAD_EXTRA = 64, BODY_FACTOR = 8 };
 
 struct h1 {
     struct http_session s;
@@ -36,6 +38,7 @@ struct h1 {
     bool last_cr;        // state of head_scan
     bool over_limit;     // head_scan refused for length
     size_t head_len;     // bytes of the head so far, also those that llhttp skips
+    size_t body_wire;    // bytes of the body so far with chunk sizes, extensions and trailers
     size_t line_len;     // characters on the line under way
     unsigned head_lines; // lines of the head so far
     unsigned spaces;     // in the request line: exactly two
@@ -382,7 +385,7 @@ static void message_complete(struct h1 *h)
     llhttp_resume(&h->parser);
     h->message_done = false;
     h->last_cr = false;
-    h->line_len = h->head_len = 0;
+    h->line_len = h->head_len = h->body_wire = 0;
     h->head_lines = h->spaces = 0;
     if (!keep) h->closing = true;
     struct stream *st = h->stream;
@@ -393,6 +396,14 @@ static void message_complete(struct h1 *h)
     h->stream = NULL;
     if (st->x != NULL) stream_answer(st, NULL, 0);
     stream_free(st);
+}
+
+// body_endless counts what comes of a body: chunk extensions and trailers would be free else.
+static bool body_endless(struct h1 *h, size_t n)
+{
+    const struct http_limits *l = h->s.limits;
+    h->body_wire += n;
+    return h->body_wire > BODY_FACTOR * l->body_size_max + l->head_size_max + PENDING_MAX;
 }
 
 // parse hands one piece to llhttp: bytes taken in *out_taken. What stands before a bad line end is
@@ -406,6 +417,8 @@ static struct err parse(struct h1 *h, struct slice in, size_t *out_taken)
         good = head_scan(h, in, &n);
         in = slice_sub(in, 0, n);
     }
+    bool endless = h->s.server && !head && body_endless(h, in.n);
+    if (endless) return refuse(h, 413), parse_failure(h);
     llhttp_errno_t e = llhttp_execute(&h->parser, (const char *)in.p, in.n);
     *out_taken = in.n;
     if (e == HPE_OK && good) return OK;

@@ -211,6 +211,45 @@ static void what_is_waited_for_has_a_number(void **state)
     http_pair_fini(&p);
 }
 
+// Chunk extensions and trailers are read and dropped: they, too, have an end.
+static void what_is_dropped_of_a_body_has_an_end(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"1;", "0\r\nA: b\r\n"};
+    static char filler[4096];
+    for (size_t i = 0; i < 2; i++) {
+        struct http_pair p;
+        http_pair_init(&p, HTTP_1_1, false);
+        memset(filler, 'x', sizeof filler);
+        if (i == 1)
+            for (size_t k = 0; k + 8 <= sizeof filler; k += 8) memcpy(filler + k, "aa: bb\r\n", 8);
+        http_pair_raw(
+            &p, SLICE_LIT("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        http_pair_raw(&p, slice_str(pieces[i]));
+        unsigned rounds = 0;
+        for (; rounds < 1000 && !failed(p.server_err); rounds++)
+            http_pair_raw(&p, slice_of(filler, sizeof filler));
+        assert_in_range(rounds, 1, 200);
+        assert_true(err_is(p.server_err, ERR_HTTP_TOO_LARGE));
+        http_pair_fini(&p);
+    }
+}
+
+// Chunks of one byte are odd, but a body.
+static void a_body_in_chunks_of_one_byte_is_taken(void **state)
+{
+    (void)state;
+    struct http_pair p;
+    http_pair_init(&p, HTTP_1_1, false);
+    http_pair_raw(&p,
+                  SLICE_LIT("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    for (size_t i = 0; i < 65536; i++) http_pair_raw(&p, SLICE_LIT("1\r\nx\r\n"));
+    http_pair_raw(&p, SLICE_LIT("0\r\n\r\n"));
+    assert_false(failed(p.server_err));
+    assert_int_equal(status_count(&p, "200 OK"), 1);
+    http_pair_fini(&p);
+}
+
 int main(void)
 {
     proto_err_register();
@@ -220,6 +259,8 @@ int main(void)
         cmocka_unit_test(requests_without_an_end_are_bounded),
         cmocka_unit_test(one_budget_bounds_all_connections),
         cmocka_unit_test(what_is_waited_for_has_a_number),
+        cmocka_unit_test(what_is_dropped_of_a_body_has_an_end),
+        cmocka_unit_test(a_body_in_chunks_of_one_byte_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
