@@ -24,11 +24,11 @@ struct request {
     struct edge *edge;
     const struct tenant *tenant;
     const struct route *route;
-    struct slice segment;        // what "*" stood for
-    const char *origin;          // "https://host:port"
-    const char *base;            // "https://host:port/acme/<tenant>"
-    char id[REQUEST_ID_LEN + 1]; // for people and logs
-    uint64_t started_ns, stage_ns;
+    struct slice segment;          // what "*" stood for
+    const char *origin;            // "https://host:port"
+    const char *base;              // "https://host:port/acme/<tenant>"
+    char id[REQUEST_ID_LEN + 1];   // for people and logs
+    uint64_t started_ns, stage_ns; // for the histograms of the stages: clock_monotonic_ns
     struct verify_job verify;
     struct err verify_err; // of the JWS that did not verify
     // after the envelope

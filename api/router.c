@@ -4,6 +4,7 @@
 
 #include "api/acme/handlers.h"
 #include "api/events.h"
+#include "cluster/core/clock.h"
 
 static const struct route routes[] = {
 #define X(pattern, methods, auth, handler) {pattern, methods, AUTH_##auth, handler},
@@ -204,7 +205,7 @@ static void on_request(void *ctx, struct http_exchange *x, const struct server_p
     r->x = x;
     r->edge = e;
     r->base = "";
-    r->started_ns = r->stage_ns = shard_now_ns(e->shard);
+    r->started_ns = r->stage_ns = clock_monotonic_ns();
     dispatch(r);
 }
 
