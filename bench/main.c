@@ -8,6 +8,7 @@
 #include "bench/once.h"
 #include "cluster/err.h"
 #include "proto/err.h"
+#include "proto/tls/tls.h"
 
 static const struct {
     const char *name;
@@ -34,8 +35,11 @@ int main(int argc, char **argv)
     bench_err_register();
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
         return usage(stdout), 0;
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0)
+        return printf("certmill-bench %s, %s\n", CERTMILL_VERSION, tls_library_version()), 0;
     for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    if (argc >= 2) fprintf(stderr, "certmill-bench: there is no command %s\n\n", argv[1]);
     usage(stderr);
     return 2;
 }

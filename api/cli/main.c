@@ -44,6 +44,7 @@ int main(int argc, char **argv)
                2;
     for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    if (argc >= 2) fprintf(stderr, "certmill: there is no command %s\n\n", argv[1]);
     usage(stderr);
     return 2;
 }

@@ -167,6 +167,31 @@ class Docs(unittest.TestCase):
         for text, want in (("`tests/unit/a_test.c: fails`", "has no fails"), ("`tests/unit/b_test.c: works`", "does not exist"), ("`api/nothing.c`", "does not exist")):
             self.assertTrue(any(want in p for p in problems(text)), text)
 
+    def test_pages(self):
+        own = "usage: p --config FILE\n       p make --dir DIR\n       p check FILE\n"
+        helps = {(): own, ("make",): "usage: p make --dir DIR [--fast]\n", ("check",): own}
+        page = ("# p\n\n## Name\n\n## Synopsis\n\n## Commands\n\n### p make\n\n| `--dir DIR` | x |\n| `--fast` | not --slow |\n\n### p check\n\nx\n\n"
+                "## Options\n\n| `--config FILE` | x |\n| `--version` | x |\n\n## Exit status\n\n## See also\n")
+
+        def problems(text, **changed):
+            return list(docs.page_problems("p", text, lambda *c: {**helps, **changed}.get(c, "usage: p\n")))
+
+        self.assertEqual(problems(page), [])
+        for old, new, want in (("## Name", "## Names", "no section Name"), ("### p check", "### p cheque", "both have the command check"), ("| `--fast`", "| `--quick`", "make and its --help do not both have --fast"),
+                               ("| `--config FILE`", "| `--configuration FILE`", "Options and --help do not both have --config"), ("| `--version` | x |\n", "", "both have --version")):
+            self.assertTrue(any(want in p for p in problems(page.replace(old, new))), (old, problems(page.replace(old, new))))
+
+    def test_environment(self):
+        page = "# p\n\n## Environment\n\n| `HOME`, `PATH` | x |\n\n## See also\n"
+        source = 'getenv("HOME"); getenv("PATH")'
+        self.assertEqual(list(docs.environment_problems([page], [source])), [])
+        self.assertIn("not on a page", str(list(docs.environment_problems([page], [source + 'getenv("SECRET")']))))
+        self.assertIn("nothing reads it", str(list(docs.environment_problems([page], ['getenv("HOME")']))))
+
+    def test_folders(self):
+        self.assertEqual(list(docs.folder_problems(["a/README.md", "a/b/c.c", "README.md", ".ci/run"])), [])
+        self.assertEqual(len(list(docs.folder_problems(["a/b/c.c"]))), 1)
+
     def test_requirements(self):
         def problems(text):
             return list(docs.requirement_problems("a.md", text, 2))
