@@ -267,6 +267,42 @@ def signer_forgets(dev, responder):
                 p.kill()
 
 
+def given_up(dev, responder):
+    """What could not be signed in time is INVALID, and then its serial is burned: in the journal, in the store, and by nobody's certificate."""
+    client = Client(dev)
+    client.register()
+    orders = [client.new_order([f"late{i}.internal.test"]) for i in range(3)]
+    for order in orders:
+        client.authorize(order, responder)
+    with open(os.path.join(dev.state, "acme-0.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    with open(os.path.join(dev.state, "hasty.yaml"), "w", encoding="utf-8") as f:
+        f.write(text + "finalize_wait: 300ms\njobs: {reaper: 200ms, intent_age: 500ms, give_up: 2s}\n")
+    os.kill(dev.pids("acme-0.yaml")[0], signal.SIGKILL)
+    programs = [restart(dev, "certmill-acme", "hasty.yaml", "acme-0.log")]
+    try:
+        wait_ready(dev, 0)
+        client = clone(client, 0)
+        os.kill(dev.pids("signer.yaml")[0], signal.SIGKILL)
+        for i, order in enumerate(orders):
+            answer = client.finalize(order, csr_make([f"late{i}.internal.test"]))
+            check(answer.status == 200 and answer.json()["status"] == "processing", f"{answer.status} {answer.body}")
+        time.sleep(3)
+        programs.append(restart(dev, "certmill-signer", "signer.yaml", "signer.log"))
+        for order in orders:
+            state = client.poll(order["url"], ("processing",))
+            check(state["status"] == "invalid" and state["error"]["type"].endswith(":serverInternal"), str(state))
+        deadline = time.monotonic() + 30
+        while dev.psql("SELECT count(*) FROM intents_open") != "0" and time.monotonic() < deadline:
+            time.sleep(0.2)
+        check(sum(j["kind"] == "burned" for j in dev.journal()) == 3, "three serials are not burned")
+        dev.check_history()
+    finally:
+        for p in programs:
+            p.kill()
+            p.wait()
+
+
 with Dev(fronts=2, history=True) as dev:
     responder = Responder(dev.http_port, dev)
     for part, arguments in ((parallel_finalizes, (dev, responder)), (many_orders, (dev, responder)), (nonces, (dev,))):
@@ -277,6 +313,11 @@ with Dev(fronts=2, history=True) as dev:
 with Dev(fronts=2, history=True) as dev:
     responder = Responder(dev.http_port, dev)
     database_crashes(dev, responder)
+    responder.close()
+with Dev(options=["--test-seams"], history=True) as dev:
+    responder = Responder(dev.http_port, dev)
+    given_up(dev, responder)
+    print("given_up: ok", flush=True)
     responder.close()
 with Dev(fronts=2, options=["--test-seams"], history=True) as dev:
     responder = Responder(dev.http_port, dev)
