@@ -1,6 +1,6 @@
-// p256: every ECDSA P-256 vector of Project Wycheproof with SHA-256 and SHA-512 through
-// p256_verify: alone and all of a file as one batch, with and without the key's table, by every
-// kernel. DER goes through proto/der/signature as a request's or certificate's does.
+// p256: every ECDSA P-256 vector of Project Wycheproof, whatever its hash, through p256_verify:
+// alone and all of a file as one batch, with and without the key's table, by every kernel. DER goes
+// through proto/der/signature as a request's or certificate's does.
 #include "proto/p256/verify.h"
 
 #include <openssl/sha.h>
@@ -11,6 +11,7 @@
 #include "proto/der/key.h"
 #include "proto/der/signature.h"
 #include "tests/unit/unit.h"
+#include "tests/vectors/keccak.h"
 #include "tests/vectors/wycheproof.h"
 
 enum { ITEMS_MAX = 1024 };
@@ -18,45 +19,67 @@ enum { ITEMS_MAX = 1024 };
 static struct p256_verify_item items[ITEMS_MAX];
 static bool valid[ITEMS_MAX];
 static struct p256_table *tables; // ITEMS_MAX of them
-static size_t count;
+static size_t count, table_count;
 static enum p256_kernel kernel;
-static bool sha512, p1363;
+static enum hash { SHA_256, SHA_512, SHA3_256, SHA3_512, SHAKE_128 } hash;
+static bool p1363;
+
+// table_of is the table of a key; the vectors of one group follow each other and have one key.
+// NULL: it is no point of the curve.
+static const struct p256_table *table_of(const uint8_t point[P256_POINT_LEN])
+{
+    static uint8_t last[P256_POINT_LEN];
+    static bool usable;
+    if (table_count == 0 || memcmp(last, point, P256_POINT_LEN) != 0) {
+        assert_true(table_count < ITEMS_MAX);
+        memcpy(last, point, P256_POINT_LEN);
+        p256_tables_build(&tables[table_count++], &usable, point, 1, kernel);
+    }
+    return usable ? &tables[table_count - 1] : NULL;
+}
 
 // remember adds a vector to the batch of its file, with a table every other time.
 static void remember(const struct p256_verify_item *item, bool result)
 {
-    bool usable;
     assert_true(count < ITEMS_MAX);
     items[count] = *item;
-    p256_tables_build(&tables[count], &usable, item->point, 1, kernel);
-    if (usable && count % 2 == 0) items[count].table = &tables[count];
+    items[count].table = count % 2 == 0 ? table_of(item->point) : NULL;
     valid[count++] = result;
 }
 
 // verify_alone asks without and with a table; both must say the same.
 static bool verify_alone(struct p256_verify_item *item)
 {
-    bool usable;
     item->table = NULL;
     p256_verify(item, 1, kernel);
     bool ok = item->ok;
-    p256_tables_build(&tables[ITEMS_MAX - 1], &usable, item->point, 1, kernel);
-    if (!usable) return ok;
-    struct p256_verify_item tabled = *item;
-    tabled.table = &tables[ITEMS_MAX - 1];
-    p256_verify(&tabled, 1, kernel);
-    assert_int_equal(tabled.ok, ok);
+    item->table = table_of(item->point);
+    p256_verify(item, 1, kernel);
+    assert_int_equal(item->ok, ok);
     return ok;
 }
 
-// digest: of SHA-512 the leftmost 256 bits count (FIPS 186-5 section 6.4.2).
+// digest: of a longer hash the leftmost 256 bits count (FIPS 186-5 section 6.4.2).
 static void digest(uint8_t out[P256_LEN], struct slice message)
 {
     uint8_t full[SHA512_DIGEST_LENGTH];
-    if (sha512)
-        SHA512(message.p, message.n, full);
-    else
+    switch (hash) {
+    case SHA_256:
         SHA256(message.p, message.n, full);
+        break;
+    case SHA_512:
+        SHA512(message.p, message.n, full);
+        break;
+    case SHA3_256:
+        keccak(full, 32, message.p, message.n, 136, 0x06);
+        break;
+    case SHA3_512:
+        keccak(full, 64, message.p, message.n, 72, 0x06);
+        break;
+    case SHAKE_128:
+        keccak(full, 32, message.p, message.n, 168, 0x1f);
+        break;
+    }
     memcpy(out, full, P256_LEN);
 }
 
@@ -80,7 +103,7 @@ static bool take(struct p256_verify_item *item, struct slice spki, struct slice 
         memcpy(item->s, check.s, P256_LEN);
     }
     digest(item->digest, message);
-    assert_true(p1363 || sha512 || memcmp(item->digest, check.digest, P256_LEN) == 0);
+    assert_true(p1363 || hash != SHA_256 || memcmp(item->digest, check.digest, P256_LEN) == 0);
     return true;
 }
 
@@ -97,20 +120,25 @@ static enum verdict verify(const struct vector *v)
 
 static const struct {
     const char *file;
-    bool sha512, p1363;
+    enum hash hash;
+    bool p1363;
     unsigned least, accepted;
-} files[] = {{"ecdsa_secp256r1_sha256_test.json", false, false, 450, 170},
-             {"ecdsa_secp256r1_sha512_test.json", true, false, 450, 170},
-             {"ecdsa_secp256r1_sha256_p1363_test.json", false, true, 250, 170},
-             {"ecdsa_secp256r1_sha512_p1363_test.json", true, true, 250, 170}};
+} files[] = {{"ecdsa_secp256r1_sha256_test.json", SHA_256, false, 450, 170},
+             {"ecdsa_secp256r1_sha512_test.json", SHA_512, false, 450, 170},
+             {"ecdsa_secp256r1_sha256_p1363_test.json", SHA_256, true, 250, 170},
+             {"ecdsa_secp256r1_sha512_p1363_test.json", SHA_512, true, 250, 170},
+             {"ecdsa_secp256r1_sha3_256_test.json", SHA3_256, false, 400, 100},
+             {"ecdsa_secp256r1_sha3_512_test.json", SHA3_512, false, 400, 100},
+             {"ecdsa_secp256r1_shake128_test.json", SHAKE_128, false, 400, 100},
+             {"ecdsa_secp256r1_shake128_p1363_test.json", SHAKE_128, true, 200, 100}};
 
 static void vectors_with(enum p256_kernel k)
 {
     kernel = k;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
-        sha512 = files[i].sha512;
+        hash = files[i].hash;
         p1363 = files[i].p1363;
-        count = 0;
+        count = table_count = 0;
         struct tally t = wycheproof_run(files[i].file, files[i].least, verify);
         assert_int_equal(t.wrong, 0);
         assert_true(t.accepted >= files[i].accepted);
