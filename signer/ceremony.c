@@ -324,7 +324,8 @@ static bool leaf_put(struct ceremony *c, enum leaf_kind kind, const struct names
 {
     char cert_path[64], key_path[64];
     bool internal = leaf_role(kind) != NULL;
-    struct leaf_names n = {names == NULL ? NULL : names->dns, names == NULL ? NULL : names->ips};
+    struct leaf_names n = {.dns = names == NULL ? NULL : names->dns,
+                           .ips = names == NULL ? NULL : names->ips};
     EVP_PKEY *key = pki_key_make(PKI_P256);
     X509 *cert = key == NULL ? NULL
                              : leaf_make(kind, &n, key, internal ? c->internal : c->issuer,

@@ -51,7 +51,7 @@ static struct err anew(struct identity *i, struct tls_context **out, char *note,
     buf_init(&der, PEM_MAX);
     buf_init(&key_pem, PEM_MAX);
     struct err e = key == NULL ? ERR(KEY)
-                               : renewal_make(&chain, &der, note, k, LEAF_SIGNER, key, now_s);
+                               : renewal_make(&chain, &der, note, k, LEAF_SIGNER, NULL, key, now_s);
     if (!failed(e)) e = pki_key_pem(&key_pem, key);
     if (!failed(e)) e = context_make(out, note, i, buf_slice(&chain), buf_slice(&key_pem));
     X509 *cert = failed(e) ? NULL : pki_cert_parse(buf_slice(&chain));

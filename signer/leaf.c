@@ -64,7 +64,7 @@ struct err leaf_names_of(struct leaf_names *out, struct arena *a, const struct c
             ips[ip_count++] = text;
     }
     dns[dns_count] = ips[ip_count] = NULL;
-    *out = (struct leaf_names){dns, ips};
+    *out = (struct leaf_names){.dns = dns, .ips = ips};
     return OK;
 }
 
@@ -91,7 +91,7 @@ X509 *leaf_make(enum leaf_kind kind, const struct leaf_names *names, EVP_PKEY *k
     const struct pki_request r = {.common_name = kinds[kind].common_name,
                                   .not_before = now_s - BACKDATE_S,
                                   .not_after = wanted < end ? wanted : end,
-                                  .uri = kinds[kind].role,
+                                  .uri = names->role != NULL ? names->role : kinds[kind].role,
                                   .dns = names->dns,
                                   .ips = names->ips};
     X509 *cert = pki_cert_make(&r, key, ca, ca_key, note, note_size);

@@ -12,6 +12,7 @@ enum leaf_kind { LEAF_SIGNER, LEAF_ACME, LEAF_OPERATOR, LEAF_SERVER, LEAF_KINDS 
 // struct leaf_names: DNS names and addresses in a certificate; NULL-terminated lists, NULL: none.
 struct leaf_names {
     const char *const *dns, *const *ips;
+    const char *role; // of a group of front ends; NULL: the kind's own
 };
 
 // leaf_file is the name of its files without ending: "acme" for acme.pem and acme.key. leaf_role is

@@ -1,12 +1,50 @@
 #include "signer/policy.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "proto/rpc/signer.pb-c.h"
 #include "signer/constraints.h"
 
-enum { BACK_S = 3600, AHEAD_S = 5 };
+enum { BACK_S = 3600, AHEAD_S = 5, PROFILE_TEXT_MAX = 256 };
 
-const char *policy_judge(const struct policy *policy, const struct intent *in, int64_t now_s,
-                         const struct profile **out_profile, int *out_status)
+bool policy_caller(const struct policy *p, const struct caller_settings **out, const char *role)
+{
+    static const char group[] = "urn:certmill:role:acme:";
+    const struct caller_settings *callers = p->settings->callers.items;
+    const char *name = strncmp(role, group, sizeof group - 1) == 0 ? role + sizeof group - 1
+                                                                   : "default";
+    *out = NULL;
+    for (size_t i = 0; i < p->settings->callers.count; i++)
+        if (strcmp(callers[i].name, name) == 0) *out = &callers[i];
+    return *out != NULL || p->settings->callers.count == 0;
+}
+
+bool policy_profile_allowed(const struct caller_settings *caller, const char *profile)
+{
+    const char *const *profiles = caller == NULL ? NULL : caller->profiles.items;
+    if (caller == NULL || caller->profiles.count == 0) return true;
+    for (size_t i = 0; i < caller->profiles.count; i++)
+        if (strcmp(profiles[i], profile) == 0) return true;
+    return false;
+}
+
+static const char *caller_judge(const struct policy *p, const char *role, const struct intent *in)
+{
+    const struct caller_settings *caller;
+    if (!policy_caller(p, &caller, role)) return "this caller's group is not among `callers` here";
+    if (caller == NULL) return NULL;
+    char profile[PROFILE_TEXT_MAX];
+    snprintf(profile, sizeof profile, "%" SLICE_FMT, SLICE_ARG(in->profile));
+    if (!policy_profile_allowed(caller, profile)) return "this caller may not use the profile here";
+    for (size_t i = 0; i < in->name_count; i++)
+        if (!name_below_any(&caller->names, in->names[i].value))
+            return "a name is outside what this caller may ask for here";
+    return NULL;
+}
+
+const char *policy_judge(const struct policy *policy, const char *role, const struct intent *in,
+                         int64_t now_s, const struct profile **out_profile, int *out_status)
 {
     const struct issuer *issuer = &policy->keys->issuer;
     struct public_key_kind kind;
@@ -17,6 +55,8 @@ const char *policy_judge(const struct policy *policy, const struct intent *in, i
     *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH;
     if (p == NULL)
         return known ? "the profile is another version here" : "there is no such profile here";
+    const char *outside = caller_judge(policy, role, in);
+    if (outside != NULL) return outside;
     if (in->issuer != issuer->id ||
         memcmp(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN) != 0)
         return "the issuer is another one here";

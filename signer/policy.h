@@ -1,5 +1,5 @@
 // policy: what this signer signs, whatever a front end asks for, and how much of it in a second
-// (threats T49, T62). Which callers may ask at all is in the service's table of methods. One
+// (threats T49, T62). Which roles may ask at all is in the service's table of methods. One
 // thread.
 #pragma once
 #include "signer/keystore.h"
@@ -11,11 +11,17 @@ struct policy {
     const struct keystore *keys;
 };
 
+// policy_caller finds what `callers` says about a caller's role: false when its group has no row.
+// *out is NULL when nothing bounds it.
+bool policy_caller(const struct policy *p, const struct caller_settings **out, const char *role);
+// policy_profile_allowed says whether a caller (NULL: nothing bounds it) may use a profile.
+bool policy_profile_allowed(const struct caller_settings *caller, const char *profile);
 // policy_judge returns NULL when the intent may be signed, else a sentence and the status of the
 // answer. *out_profile is the version of the profile that the intent names, NULL when it is not
-// here. Pure but for the clock given.
-const char *policy_judge(const struct policy *p, const struct intent *in, int64_t now_s,
-                         const struct profile **out_profile, int *out_status);
+// here. What is outside of a caller's bounds is not refused for good: another front end may ask
+// for it. Pure but for the clock given.
+const char *policy_judge(const struct policy *p, const char *role, const struct intent *in,
+                         int64_t now_s, const struct profile **out_profile, int *out_status);
 
 // struct rate counts what one second has taken; zeros to begin with.
 struct rate {

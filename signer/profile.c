@@ -54,18 +54,20 @@ bool profile_key_allowed(const struct profile *p, struct public_key_kind kind)
     return false;
 }
 
+bool name_below_any(const struct config_list *list, struct slice name)
+{
+    const char *const *suffixes = list->items;
+    for (size_t i = 0; i < list->count; i++) {
+        size_t n = strlen(suffixes[i]);
+        if (name.n < n || memcmp(name.p + name.n - n, suffixes[i], n) != 0) continue;
+        if (name.n == n || name.p[name.n - n - 1] == '.') return true;
+    }
+    return list->count == 0;
+}
+
 bool profile_name_allowed(const struct profile *p, const struct identifier *name)
 {
-    const char *const *suffixes = p->settings->names.items;
     // This version signs DNS names only, and no wildcards: nothing has validated a whole zone.
-    if (name->type != IDENTIFIER_DNS || (name->value.n > 0 && name->value.p[0] == '*'))
-        return false;
-    if (p->settings->names.count == 0) return true;
-    for (size_t i = 0; i < p->settings->names.count; i++) {
-        size_t n = strlen(suffixes[i]);
-        if (name->value.n < n || memcmp(name->value.p + name->value.n - n, suffixes[i], n) != 0)
-            continue;
-        if (name->value.n == n || name->value.p[name->value.n - n - 1] == '.') return true;
-    }
-    return false;
+    bool plain = name->type == IDENTIFIER_DNS && (name->value.n == 0 || name->value.p[0] != '*');
+    return plain && name_below_any(&p->settings->names, name->value);
 }

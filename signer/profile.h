@@ -21,3 +21,6 @@ void profile_make(struct profile *out, const struct profile_settings *settings);
 // below the profile's suffixes (none: any name), no wildcards.
 bool profile_key_allowed(const struct profile *p, struct public_key_kind kind);
 bool profile_name_allowed(const struct profile *p, const struct identifier *name);
+// name_below_any says whether a DNS name is at or below one of the suffixes (const char *); any
+// name is when there are none.
+bool name_below_any(const struct config_list *suffixes, struct slice name);

@@ -11,9 +11,10 @@
 #include "proto/err.h"
 #include "signer/err.h"
 #include "signer/pki.h"
+#include "signer/settings.h"
 #include "signer/vault.h"
 
-enum { PEM_MAX = 1 << 18, READ_ARENA_MAX = 4 << 20 };
+enum { PEM_MAX = 1 << 18, READ_ARENA_MAX = 4 << 20, PATH_LEN = 128 };
 
 static struct leaf_names names_of(const struct keystore *k, enum leaf_kind kind)
 {
@@ -23,10 +24,12 @@ static struct leaf_names names_of(const struct keystore *k, enum leaf_kind kind)
 }
 
 struct err renewal_make(struct buf *out_chain, struct buf *out_der, char note[KEYSTORE_NOTE_MAX],
-                        const struct keystore *k, enum leaf_kind kind, EVP_PKEY *key, int64_t now_s)
+                        const struct keystore *k, enum leaf_kind kind, const char *role,
+                        EVP_PKEY *key, int64_t now_s)
 {
     const struct leaf_ca *ca = leaf_role(kind) == NULL ? &k->server : &k->internal;
     struct leaf_names names = names_of(k, kind);
+    names.role = role;
     if (kind == LEAF_SERVER && !k->serves) {
         snprintf(note, KEYSTORE_NOTE_MAX,
                  "this signer's folder has no server certificate to renew");
@@ -45,7 +48,8 @@ struct err renewal_make(struct buf *out_chain, struct buf *out_der, char note[KE
 // ---- the command
 
 static const char usage[] =
-    "usage: certmill-signer renew --dir DIR --passphrase-file FILE [--force|--ended]\n"
+    "usage: certmill-signer renew --dir DIR --passphrase-file FILE [--force|--ended] [--front-end "
+    "GROUP]\n"
     "\n"
     "Makes anew, with new keys, the certificates of our own programs in DIR (signer, acme, "
     "operator, "
@@ -55,10 +59,13 @@ static const char usage[] =
     "Stop the signer first, and give the new files to the front ends.\n"
     "\n"
     "  --force   renew those that are still fresh, too\n"
-    "  --ended   only those that have ended: the others can renew themselves\n";
+    "  --ended   only those that have ended: the others can renew themselves\n"
+    "  --front-end GROUP  instead, acme-GROUP of a group of front ends, which `callers` in the "
+    "signer's configuration may bound;\n"
+    "                     made when it is not there\n";
 
 struct command {
-    const char *dir, *passphrase_file;
+    const char *dir, *passphrase_file, *group;
     bool force, ended;
     int dirfd;
     int64_t now_s;
@@ -72,7 +79,7 @@ static bool is_due(struct command *c, const char *path)
 {
     struct slice pem;
     struct cert cert;
-    if (faccessat(c->dirfd, path, F_OK, 0) != 0) return false;
+    if (c->group == NULL && faccessat(c->dirfd, path, F_OK, 0) != 0) return false;
     if (c->force || failed(file_read(&pem, &c->arena, c->note, c->dirfd, path))) return true;
     X509 *x = pki_cert_parse(pem);
     bool due = x == NULL || failed(leaf_read(&cert, &c->arena, x)) ||
@@ -86,7 +93,7 @@ static bool is_due(struct command *c, const char *path)
 // not fit and reads again.
 static bool pair_write(struct command *c, const char *file, EVP_PKEY *key, struct slice chain)
 {
-    char path[64];
+    char path[PATH_LEN];
     struct buf pem;
     buf_init(&pem, PEM_MAX);
     snprintf(path, sizeof path, "%s.key", file);
@@ -97,23 +104,42 @@ static bool pair_write(struct command *c, const char *file, EVP_PKEY *key, struc
     return ok && !failed(file_replace(c->note, c->dirfd, path, chain, false));
 }
 
-static bool renew(struct command *c, enum leaf_kind kind)
+// renew makes `file`.pem and its key; `role`: NULL for the kind's own.
+static bool renew(struct command *c, enum leaf_kind kind, const char *file, const char *role)
 {
     struct buf chain, der;
-    char path[64];
-    snprintf(path, sizeof path, "%s.pem", leaf_file(kind));
+    char path[PATH_LEN];
+    snprintf(path, sizeof path, "%s.pem", file);
     if (!is_due(c, path)) return true;
     EVP_PKEY *key = pki_key_make(PKI_P256);
     buf_init(&chain, PEM_MAX);
     buf_init(&der, PEM_MAX);
     bool ok = key != NULL &&
-              !failed(renewal_make(&chain, &der, c->note, &c->keys, kind, key, c->now_s)) &&
-              pair_write(c, leaf_file(kind), key, buf_slice(&chain));
+              !failed(renewal_make(&chain, &der, c->note, &c->keys, kind, role, key, c->now_s)) &&
+              pair_write(c, file, key, buf_slice(&chain));
     buf_fini(&chain);
     buf_fini(&der);
     EVP_PKEY_free(key);
     if (ok) printf("renewed %s/%s\n", c->dir, path);
     return ok;
+}
+
+static bool all_renew(struct command *c)
+{
+    bool ok = true;
+    for (enum leaf_kind kind = 0; ok && kind < LEAF_KINDS; kind++)
+        ok = renew(c, kind, leaf_file(kind), NULL);
+    return ok;
+}
+
+static bool group_renew(struct command *c)
+{
+    char file[PATH_LEN], role[PATH_LEN], path[PATH_LEN + 4];
+    snprintf(file, sizeof file, "%s-%s", leaf_file(LEAF_ACME), c->group);
+    snprintf(role, sizeof role, "%s:%s", leaf_role(LEAF_ACME), c->group);
+    snprintf(path, sizeof path, "%s.pem", file);
+    c->force |= faccessat(c->dirfd, path, F_OK, 0) != 0;
+    return renew(c, LEAF_ACME, file, role);
 }
 
 static int run(struct command *c)
@@ -122,17 +148,20 @@ static int run(struct command *c)
     bool ok = !failed(vault_open(c->note, sizeof c->note)) &&
               !failed(folder_open(&c->dirfd, c->note, AT_FDCWD, c->dir, false)) &&
               !failed(keystore_open(&c->keys, c->note, c->dir, c->passphrase_file, c->now_s));
-    for (enum leaf_kind kind = 0; ok && kind < LEAF_KINDS; kind++) ok = renew(c, kind);
+    ok = ok && (c->group == NULL ? all_renew(c) : group_renew(c));
     if (!ok) fprintf(stderr, "certmill-signer: renew: %s\n", c->note);
     return ok ? 0 : 1;
 }
 
 int renewal_main(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"dir", 1, NULL, 'd'},   {"passphrase-file", 1, NULL, 'p'},
-        {"force", 0, NULL, 'f'}, {"ended", 0, NULL, 'e'},
-        {"help", 0, NULL, 'h'},  {0}};
+    static const struct option longs[] = {{"dir", 1, NULL, 'd'},
+                                          {"passphrase-file", 1, NULL, 'p'},
+                                          {"force", 0, NULL, 'f'},
+                                          {"ended", 0, NULL, 'e'},
+                                          {"front-end", 1, NULL, 'g'},
+                                          {"help", 0, NULL, 'h'},
+                                          {0}};
     struct command c = {.dirfd = -1};
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (o == 'd')
@@ -143,10 +172,18 @@ int renewal_main(int argc, char **argv)
             c.force = true;
         else if (o == 'e')
             c.ended = true;
+        else if (o == 'g')
+            c.group = optarg;
         else
             return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
     }
     if (c.dir == NULL || optind != argc) return fputs(usage, stderr), 2;
+    if (c.group != NULL && !group_name_plain(c.group))
+        return fprintf(stderr,
+                       "certmill-signer: renew: --front-end \"%.80s\" is not 1 to 32 lower-case "
+                       "letters, digits or hyphens\n",
+                       c.group),
+               2;
     if (failed(clock_start()))
         return fputs("certmill-signer: renew: CERTMILL_TEST_CLOCK_OFFSET_S is not a number of "
                      "seconds\n",

@@ -25,7 +25,8 @@ enum {
     SMALL_SIZE_MAX = 65536,
     TURN_MAX = 4096,
     SCRATCH_MAX = 1 << 20,
-    RENEWALS_PER_MINUTE = 60
+    RENEWALS_PER_MINUTE = 60,
+    CALLERS_MAX = 64 // as in the settings
 };
 
 typedef Certmill__Signer__V1__SignRequest SignRequest;
@@ -66,7 +67,8 @@ struct service {
     size_t claimed;       // places in the journal's index that items at hand will take
     struct arena scratch; // of one item at a time
     struct turn_hook hook;
-    struct rate fresh, repeats; // of one second
+    struct rate fresh, repeats;       // of one second
+    struct rate callers[CALLERS_MAX]; // in the order of the settings
     int64_t renewal_minute;
     unsigned renewal_count;
     bool stopped;
@@ -109,6 +111,27 @@ static bool rate_taken(struct service *s, struct rate *r, struct item *i)
 static bool burns_signed(const struct item *i, const struct journal_entry *e)
 {
     return i->burn && !e->burned && memcmp(e->intent_hash, i->hash, HASH_LEN) == 0;
+}
+
+// caller_rate_taken takes a place in this second of the caller's group, where it has one.
+static bool caller_rate_taken(struct service *s, struct item *i, const char *role)
+{
+    const struct caller_settings *caller, *all = s->o.policy.settings->callers.items;
+    int64_t now = shard_wall_s(s->shard);
+    if (!policy_caller(&s->o.policy, &caller, role)) {
+        answer(i, CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__MISMATCH,
+               "this caller's group is not among `callers` here");
+        return false;
+    }
+    if (caller == NULL) return true;
+    struct rate *r = &s->callers[caller - all];
+    bool taken = rate_take(r, now, caller->rate_per_s);
+    int64_t refused = rate_alarm(r, now);
+    if (refused > 0)
+        LOG(shard_log(s->shard), &EVENT_SIGNER_RATE, NULL, LOG_INT("rate", caller->rate_per_s),
+            LOG_INT("refused", refused), LOG_STR("caller", role));
+    if (!taken) busy(i, "the caller's rate is used up for this second");
+    return taken;
 }
 
 // answer_from_journal: the order is known. The same intent gets what it got; another one is an
@@ -186,7 +209,7 @@ static bool room_claim(struct service *s, struct item *i)
     return true;
 }
 
-static void item_prepare(struct service *s, struct item *i)
+static void item_prepare(struct service *s, struct item *i, const char *role)
 {
     const char *note = "";
     int status;
@@ -205,11 +228,12 @@ static void item_prepare(struct service *s, struct item *i)
     serial_make(i->serial, s->o.policy.keys->serial_key, &i->intent, i->hash);
     i->result->serial = binary(i->serial, SERIAL_LEN);
     note = i->burn ? NULL
-                   : policy_judge(&s->o.policy, &i->intent, shard_wall_s(s->shard), &i->profile,
-                                  &status);
+                   : policy_judge(&s->o.policy, role, &i->intent, shard_wall_s(s->shard),
+                                  &i->profile, &status);
     if (note != NULL)
         answer(i, status, note);
-    else if (rate_taken(s, &s->fresh, i) && room_claim(s, i) && !i->burn)
+    else if (caller_rate_taken(s, i, role) && rate_taken(s, &s->fresh, i) && room_claim(s, i) &&
+             !i->burn)
         tbs_make(s, i);
 }
 
@@ -352,7 +376,7 @@ static bool calls_sign(struct service *s, struct list *batch)
         struct waiting *w = LIST_OWNER(node, struct waiting, node);
         for (size_t i = 0; i < w->count; i++) {
             arena_reset(&s->scratch);
-            item_prepare(s, &w->items[i]);
+            item_prepare(s, &w->items[i], rpc_request_peer(w->r));
         }
     }
     crash_point("s1-after");
@@ -460,7 +484,7 @@ static void on_burn(void *ctx, struct rpc_request *r, const ProtobufCMessage *me
 static enum leaf_kind caller_kind(const char *role)
 {
     for (enum leaf_kind k = 0; k < LEAF_KINDS; k++)
-        if (leaf_role(k) != NULL && strcmp(role, leaf_role(k)) == 0) return k;
+        if (leaf_role(k) != NULL && tls_role_is(role, leaf_role(k))) return k;
     return LEAF_KINDS;
 }
 
@@ -514,7 +538,8 @@ static void renew(struct service *s, struct rpc_request *r, enum leaf_kind kind,
     certmill__signer__v1__renew_response__init(&m);
     buf_init(&chain, SMALL_SIZE_MAX);
     buf_init(&der, SMALL_SIZE_MAX);
-    bool made = !failed(renewal_make(&chain, &der, note, s->o.policy.keys, kind, key,
+    bool made = !failed(renewal_make(&chain, &der, note, s->o.policy.keys, kind,
+                                     leaf_role(kind) == NULL ? NULL : rpc_request_peer(r), key,
                                      shard_wall_s(s->shard))) &&
                 !failed(buf_add(&chain, slice_of("", 1)));
     struct list none;
@@ -609,10 +634,14 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     (void)message;
     certmill__signer__v1__describe_response__init(&m);
     m.profiles = ARENA_ARRAY(a, Certmill__Signer__V1__DescribeResponse__Profile *, count + 1);
-    bool ok = profiles != NULL && m.profiles != NULL;
-    for (size_t k = 0; ok && k < count; k++) {
-        ok = profile_describe(&profiles[k], a, &current[k], &id);
-        m.profiles[k] = &profiles[k];
+    const struct caller_settings *caller;
+    bool ok = profiles != NULL && m.profiles != NULL,
+         listed = policy_caller(&s->o.policy, &caller, rpc_request_peer(r));
+    for (size_t k = 0; ok && listed && k < count; k++) { // those that the caller may use
+        if (!policy_profile_allowed(caller, current[k].settings->name)) continue;
+        ok = profile_describe(&profiles[m.n_profiles], a, &current[k], &id);
+        m.profiles[m.n_profiles] = &profiles[m.n_profiles];
+        m.n_profiles++;
     }
     if (!ok) {
         rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "no memory for the answer");
@@ -628,7 +657,6 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     issuer.root = binary(i->root.p, i->root.n);
     issuer.serial_keys = serials;
     issuer.n_serial_keys = 1;
-    m.n_profiles = count;
     m.issuers = issuers;
     m.n_issuers = 1;
     m.region = (uint32_t)s->o.policy.settings->region;

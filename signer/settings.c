@@ -6,7 +6,7 @@
 
 #include "proto/der/name.h"
 
-enum { PROFILE_NAME_MAX = 64 };
+enum { PROFILE_NAME_MAX = 64, GROUP_NAME_MAX = 32 };
 
 #define IN(type, member) .offset = offsetof(type, member)
 
@@ -119,6 +119,49 @@ static const struct setting profile_rows[] = {
     {0},
 };
 
+bool group_name_plain(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 0 && n <= GROUP_NAME_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+static const char *caller_wrong(const void *value)
+{
+    const struct caller_settings *c = value;
+    return group_name_plain(c->name) ? NULL
+                                     : "is no name for a group; expected 1 to 32 lower-case "
+                                       "letters, digits or hyphens";
+}
+
+static const struct setting caller_rows[] = {
+    {.key = "profiles",
+     .type = SETTING_LIST,
+     IN(struct caller_settings, profiles),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 64,
+     .help = "Profiles that they may use. None: all."},
+    {.key = "names",
+     .type = SETTING_LIST,
+     IN(struct caller_settings, names),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 256,
+     .check = suffix_wrong,
+     .help = "DNS suffixes that names must be at or below, besides the profile's. None: any name."},
+    {.key = "rate",
+     .type = SETTING_INT,
+     IN(struct caller_settings, rate_per_s),
+     .default_text = "10000000",
+     .min = 1,
+     .max = 10000000,
+     .help = "Most certificates in one second, all of the group's front ends together."},
+    {0},
+};
+
 const struct setting signer_settings_table[] = {
     {.key = "dir",
      .type = SETTING_PATH,
@@ -193,6 +236,21 @@ const struct setting signer_settings_table[] = {
      .check = profile_wrong,
      .help = "Profiles by name. After a reload the former versions are honoured for an hour, for "
              "orders that are on their way."},
+    {.key = "callers",
+     .type = SETTING_MAP,
+     IN(struct signer_settings, callers),
+     .default_text = "",
+     .optional = true,
+     .rows = caller_rows,
+     .element_size = sizeof(struct caller_settings),
+     .min = 0,
+     .max = 64,
+     .check = caller_wrong,
+     .help =
+         "Groups of front ends and what each may ask for: a front end with the certificate "
+         "acme-GROUP.pem (`certmill-signer renew --front-end GROUP`) is of GROUP, one with "
+         "acme.pem is of `default`. Absent: any front end may ask for anything; otherwise those "
+         "of groups that are not here get nothing."},
     {.key = "sandbox",
      .type = SETTING_BOOL,
      IN(struct signer_settings, sandbox),

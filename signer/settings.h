@@ -12,13 +12,25 @@ struct profile_settings {
     const char *text;
 };
 
+// struct caller_settings bounds what one group of front ends may ask for.
+struct caller_settings {
+    const char *name;            // key of the map: the group; "default": those without one
+    struct config_list profiles; // const char *; empty: all
+    struct config_list names;    // const char *: suffixes; empty: any
+    int64_t rate_per_s;
+};
+
 struct signer_settings {
     const char *dir, *passphrase_file, *journal, *user;
     struct config_address address, private_address;
     int64_t region, rate_per_s, journal_segment, journal_index;
     int log_level, log_format;
     struct config_list profiles; // struct profile_settings
+    struct config_list callers;  // struct caller_settings; empty: any front end, anything
     bool sandbox;
 };
 
 extern const struct setting signer_settings_table[];
+// group_name_plain says whether a text can name a group of front ends: 1 to 32 lower-case letters,
+// digits or hyphens.
+bool group_name_plain(const char *name);

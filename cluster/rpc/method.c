@@ -6,6 +6,7 @@
 #include "cluster/rpc/message.h"
 #include "proto/err.h"
 #include "proto/grpc/frame.h"
+#include "proto/tls/tls.h"
 
 enum { ROLE_MAX = 128, MESSAGE_ARENA_MAX = 8 * 1024 * 1024, STATUS_TEXT_MAX = 16 };
 
@@ -101,7 +102,7 @@ static bool role_allowed(const struct rpc_method *m, const char *role)
 {
     if (m->roles == NULL) return true;
     for (size_t i = 0; m->roles[i] != NULL; i++)
-        if (strcmp(m->roles[i], role) == 0) return true;
+        if (tls_role_is(role, m->roles[i])) return true;
     return false;
 }
 

@@ -32,8 +32,8 @@ struct rpc_method {
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
     size_t request_size_max;  // bytes of one encoded request
-    const char *const *roles; // URI SANs of the peer's leaf that may call it, NULL-terminated;
-                              // NULL: any authenticated peer
+    const char *const *roles; // roles that may call it, NULL-terminated (tls_role_is); NULL: any
+                              // authenticated peer
     // handle answers now or later with rpc_reply or rpc_fail, exactly once. `message` lives until
     // then.
     void (*handle)(void *ctx, struct rpc_request *r, const ProtobufCMessage *message);

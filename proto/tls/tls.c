@@ -164,6 +164,12 @@ static bool role_of(char *out, size_t size, X509 *cert)
     return found == 1;
 }
 
+bool tls_role_is(const char *held, const char *wanted)
+{
+    size_t n = strlen(wanted);
+    return strncmp(held, wanted, n) == 0 && (held[n] == 0 || (held[n] == ':' && held[n + 1] != 0));
+}
+
 static int on_verify(int ok, X509_STORE_CTX *store_ctx)
 {
     if (!ok || X509_STORE_CTX_get_error_depth(store_ctx) != 0) return ok;
@@ -171,7 +177,7 @@ static int on_verify(int ok, X509_STORE_CTX *store_ctx)
     const struct tls_context *c = context_of(ssl);
     char role[ROLE_MAX];
     if (!c->has_role || (role_of(role, sizeof role, X509_STORE_CTX_get_current_cert(store_ctx)) &&
-                         strcmp(role, c->role) == 0))
+                         tls_role_is(role, c->role)))
         return ok;
     X509_STORE_CTX_set_error(store_ctx, X509_V_ERR_APPLICATION_VERIFICATION);
     return 0;

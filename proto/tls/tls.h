@@ -19,8 +19,8 @@ struct tls_options {
     struct slice trust_pem; // trust anchors for the peer's certificate; empty: server asks for
                             // none, client trusts nobody
     bool peer_required;     // server: refuse clients without a certificate that chains to trust_pem
-    const char *peer_role;  // NULL, or the exact URI SAN that the peer's leaf must have
-                            // ("urn:certmill:role:signer"), T51
+    const char *peer_role;  // NULL, or the role that the URI SAN of the peer's leaf must be
+                            // ("urn:certmill:role:signer", see tls_role_is), T51
     bool alpn_h2;           // offer or accept "h2"
     bool alpn_http_1_1;     // offer or accept "http/1.1"
     bool insecure; // client: accept any server certificate (http-01 redirects to https, RFC 8555
@@ -76,6 +76,9 @@ bool tls_resume(struct tls *t, const struct tls *earlier);
 // ("urn:certmill:role:acme") and a NUL. False, with an empty text, when the peer has no
 // certificate, its leaf has no URI SAN or several, or `size` is too small.
 bool tls_peer_role(const struct tls *t, char *out, size_t size);
+// tls_role_is says whether a role that somebody holds is the wanted one, or that of a group in it:
+// the wanted one, a colon and the group's name ("urn:certmill:role:acme:eu").
+bool tls_role_is(const char *held, const char *wanted);
 // tls_failure is a sentence for people about the last failure ("certificate expired", "no
 // application protocol"); never NULL.
 const char *tls_failure(const struct tls *t);

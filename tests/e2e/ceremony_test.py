@@ -227,6 +227,23 @@ def start_places(start):
     check(names and all(os.stat(os.path.join(start.folder, "journal", n)).st_uid == nobody for n in names), "a file of the journal is not its user's")
 
 
+def renew_groups(start):
+    """A group of front ends has a certificate of its own; who is not in `callers` gets nothing, at the real listener."""
+    folder = start.folder
+    for group in ("EU", "", "a" * 33, "../x", "a:b"):
+        check(signer("renew", "--dir", "ca", "--passphrase-file", "passphrase", "--front-end", group, cwd=folder).returncode == 2, f"group {group!r}")
+    for n in range(2):  # made, then found fresh
+        done = signer("renew", "--dir", "ca", "--passphrase-file", "passphrase", "--front-end", "eu", cwd=folder)
+        check(done.returncode == 0 and done.stdout == ("renewed ca/acme-eu.pem\n" if n == 0 else ""), done.stdout + done.stderr)
+    ca = os.path.join(folder, "ca")
+    leaf = x509.load_pem_x509_certificate(open(os.path.join(ca, "acme-eu.pem"), "rb").read())
+    check(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.UniformResourceIdentifier) == ["urn:certmill:role:acme:eu"], "role")
+    openssl("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", os.path.join(ca, "internal-root.pem"), os.path.join(ca, "acme-eu.pem"))
+    start.fails(2, "signer.yaml:", "callers.eu.names", "is no DNS suffix", callers="{eu: {names: [.corp]}}")
+    start.fails(2, "signer.yaml:", "callers", "is no name for a group", callers="{EU: {}}")
+    start.works(callers="{eu: {names: [corp.example], rate: 100}, default: {}}", journal="journal-groups")
+
+
 def renew_input(folder):
     for options, words in ((("--dir", "nowhere", "--passphrase-file", "passphrase"), ("cannot open the folder nowhere",)), (("--dir", "ca", "--passphrase-file", "wrong"), ("the passphrase does not open issuer-1.key",))):
         said(signer("renew", *options, cwd=folder), 1, *words)
@@ -249,5 +266,7 @@ with tempfile.TemporaryDirectory(prefix="certmill-e2e-", dir="/tmp") as folder:
     for part in (start_keys, start_dates, start_places):
         part(start)
         print(part.__name__ + ": ok", flush=True)
+    renew_groups(start)
+    print("renew_groups: ok", flush=True)
     renew_input(folder)
     print("renew_input: ok", flush=True)

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from certmill import Client, Dev, Responder, check, csr_make
+from certmill import BIN, Client, Dev, Responder, check, csr_make
 
 SOURCE = os.environ["CERTMILL_SOURCE_DIR"]
 
@@ -105,6 +105,17 @@ def wrong(dev, health, signer, responder):
     check(len([r for r in dev.journal() if r["kind"] == "signed"]) == 1, "something else was signed")
 
 
+def groups(dev, signer):
+    """A front end of a group is one, and its certificate renews as what it was."""
+    folder = os.path.join(dev.state, "signer")
+    subprocess.run([os.path.join(BIN, "certmill-signer"), "renew", "--dir", folder, "--passphrase-file", os.path.join(dev.state, "passphrase"), "--front-end", "eu"], check=True, stdout=subprocess.DEVNULL)
+    channel = Signer(dev, read(os.path.join(folder, "acme-eu.key")), read(os.path.join(folder, "acme-eu.pem")))
+    check(channel.call("/certmill.signer.v1.Signer/Sign", signer.SignRequest(intents=[signer.Intent()]), signer.SignResponse).results[0].status == signer.SignResult.BAD_INTENT, "not a front end")
+    chain = channel.call("/certmill.signer.v1.Signer/Renew", signer.RenewRequest(purpose="INTERNAL", csr=csr_make(["a.test"])), signer.RenewResponse).chain
+    san = x509.load_pem_x509_certificate(chain.encode()).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    check(san.get_values_for_type(x509.UniformResourceIdentifier) == ["urn:certmill:role:acme:eu"] and len(list(san)) == 1, str(san))
+
+
 def renewals(dev, signer):
     """Renew gives the caller's own role and the ceremony's names, whatever is asked for, and everything is in the journal."""
     folder = os.path.join(dev.state, "signer")
@@ -122,7 +133,7 @@ def renewals(dev, signer):
         check(sorted(san.get_values_for_type(x509.DNSName)) == names and leaf.public_key().public_numbers() == key.public_key().public_numbers(), f"{purpose}: {san}")
         check(san.get_values_for_type(x509.UniformResourceIdentifier) == (["urn:certmill:role:acme"] if purpose == "INTERNAL" else []), f"{purpose}: {san}")
         check(not any(isinstance(e.value, x509.BasicConstraints) and e.value.ca for e in leaf.extensions), purpose)
-    records = [r for r in dev.journal() if r["kind"] == "renewed"]
+    records = [r for r in dev.journal() if r["kind"] == "renewed"][-2:]
     check([r["certificate_hash"] for r in records] == [leaf.fingerprint(hashes.SHA256()).hex() for leaf in made], "not in the journal")
     broken = bytearray(csr)
     broken[-2] ^= 1
@@ -145,6 +156,8 @@ with Dev() as dev, tempfile.TemporaryDirectory() as folder:
     print("right: ok", flush=True)
     wrong(dev, health, signer, responder)
     print("wrong: ok", flush=True)
+    groups(dev, signer)
+    print("groups: ok", flush=True)
     renewals(dev, signer)
     print("renewals: ok", flush=True)
     responder.close()

@@ -160,6 +160,24 @@ static void the_given_clock_decides(void **state)
     assert_non_null(strstr(r.client_text, "expired"));
 }
 
+static void a_group_has_the_role(void **state)
+{
+    static const struct {
+        const char *held, *wanted;
+        bool is;
+    } rows[] = {{"urn:r:acme", "urn:r:acme", true},
+                {"urn:r:acme:eu", "urn:r:acme", true},
+                {"urn:r:acme:eu:1", "urn:r:acme", true},
+                {"urn:r:acme2", "urn:r:acme", false},
+                {"urn:r:acme:", "urn:r:acme", false},
+                {"urn:r:acm", "urn:r:acme", false},
+                {"", "urn:r:acme", false},
+                {"urn:r:acme", "urn:r:acme:eu", false}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_int_equal(tls_role_is(rows[i].held, rows[i].wanted), rows[i].is);
+}
+
 static void roles_are_checked_in_both_directions(void **state)
 {
     (void)state;
@@ -358,6 +376,7 @@ int main(void)
         cmocka_unit_test(names_and_addresses_are_checked),
         cmocka_unit_test(a_wrong_root_an_old_certificate_and_none_are_refused),
         cmocka_unit_test(the_given_clock_decides),
+        cmocka_unit_test(a_group_has_the_role),
         cmocka_unit_test(roles_are_checked_in_both_directions),
         cmocka_unit_test(an_unknown_protocol_is_refused),
         cmocka_unit_test(tickets_resume_on_every_node_with_the_keys),

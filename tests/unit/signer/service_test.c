@@ -200,11 +200,13 @@ static const struct {
     {"before 1970", good_at, in_1969, STATUS(REFUSED), "issuer's life"},
 };
 
+static const char *asking = "urn:certmill:role:acme"; // the role of who asks
+
 static const char *judged(const struct intent *in, int64_t now_s, int *status)
 {
     const struct profile *p;
     *status = -1;
-    const char *said = policy_judge(&options.policy, in, now_s, &p, status);
+    const char *said = policy_judge(&options.policy, asking, in, now_s, &p, status);
     if (said == NULL) assert_slice_str(in->profile, p->settings->name);
     return said;
 }
@@ -238,6 +240,40 @@ static void never_outlives_the_issuer(void **state)
     in = good_at(last + 61);
     assert_non_null(strstr(judged(&in, last, &status), "issuer's life"));
     assert_int_equal(status, STATUS(REFUSED));
+}
+
+// Who may ask for what: groups of front ends, by their certificates.
+static void bounds_each_caller(void **state)
+{
+    static const char *server_only[] = {"server"}, *corp[] = {"corp.example"};
+    static const struct caller_settings callers[] = {
+        {.name = "eu", .profiles = {server_only, 1}, .rate_per_s = 10},
+        {.name = "default", .names = {corp, 1}, .rate_per_s = 10}};
+    static const struct {
+        const char *role, *want; // NULL: may be signed
+        bool corp;
+    } cases[] = {
+        {"urn:certmill:role:acme:eu", NULL, false},
+        {"urn:certmill:role:acme:eu", "may not use the profile", true},
+        {"urn:certmill:role:acme", "outside what this caller may ask for", false},
+        {"urn:certmill:role:acme", NULL, true},
+        {"urn:certmill:role:acme:us", "not among `callers`", true},
+        {"urn:certmill:role:acme:EU", "not among `callers`", false},
+        {"urn:certmill:role:acme:", "not among `callers`", false},
+    };
+    (void)state;
+    settings.callers = (struct config_list){(void *)(uintptr_t)callers, COUNT_OF(callers)};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct intent in = cases[i].corp ? corp_at(FIXTURE_NOW_S) : good_at(FIXTURE_NOW_S);
+        int status;
+        asking = cases[i].role;
+        const char *got = judged(&in, FIXTURE_NOW_S, &status);
+        bool right = cases[i].want == NULL ? got == NULL
+                                           : got != NULL && strstr(got, cases[i].want) != NULL &&
+                                                 status == STATUS(MISMATCH);
+        if (!right) fail_msg("case %zu: %d \"%s\"", i, status, got == NULL ? "" : got);
+    }
+    asking = "urn:certmill:role:acme";
 }
 
 static void stays_within_the_issuers_constraints(void **state)
@@ -558,7 +594,7 @@ static void on_record(void *ctx, uint64_t position, const struct journal_record 
     (void)position;
     s->signed_ += r->kind == JOURNAL_SIGNED;
     s->burned += r->kind == JOURNAL_BURNED;
-    assert_slice_str(r->caller, "urn:certmill:role:acme");
+    assert_true(slice_starts(r->caller, SLICE_LIT("urn:certmill:role:acme")));
     assert_ok(arena_dup(&s->last, &arena, r->certificate));
 }
 
@@ -988,6 +1024,40 @@ static void is_busy_beyond_its_rate(void **state)
     assert_non_null(strstr(rig.answers[39].text, "rate"));
 }
 
+static void bounds_each_callers_rate(void **state)
+{
+    static const struct caller_settings callers[] = {{.name = "eu", .rate_per_s = 5},
+                                                     {.name = "default", .rate_per_s = 1000}};
+    (void)state;
+    Certmill__Signer__V1__Intent *all[40];
+    settings.callers = (struct config_list){(void *)(uintptr_t)callers, COUNT_OF(callers)};
+    for (size_t round = 0; round < 3; round++) {
+        size_t signed_ = 0, busy = 0, mismatch = 0;
+        channel_stop();
+        channel_start(round == 0   ? "urn:certmill:role:acme:eu"
+                      : round == 1 ? "urn:certmill:role:acme"
+                                   : "urn:certmill:role:acme:us");
+        for (size_t i = 0; i < 40; i++) {
+            struct intent in = good_now((uint8_t)i);
+            in.order.b[1] = (uint8_t)round;
+            all[i] = wired(&in);
+        }
+        assert_int_equal(sent(all, 40), RPC_OK);
+        for (size_t i = 0; i < 40; i++) {
+            signed_ += rig.answers[i].status == STATUS(SIGNED);
+            busy += rig.answers[i].status == STATUS(BUSY);
+            mismatch += rig.answers[i].status == STATUS(MISMATCH);
+        }
+        assert_int_equal(signed_, round == 0 ? 5 : round == 1 ? 40 : 0);
+        assert_int_equal(busy, round == 0 ? 35 : 0);
+        assert_int_equal(mismatch, round == 2 ? 40 : 0);
+    }
+    struct intent in = good_now(200);
+    assert_int_equal(burned_one(&in)->status, STATUS(MISMATCH));
+    assert_int_equal(logged("caller=urn:certmill:role:acme:eu"), 1);
+    settings.callers = (struct config_list){0};
+}
+
 // What is answered from the journal, and what is burned, costs the disk as well.
 static void repeats_and_burns_have_a_rate_too(void **state)
 {
@@ -1132,7 +1202,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PURE(refuses_for_each_reason),
         PURE(never_outlives_the_issuer),
+        PURE(bounds_each_caller),
         PURE(stays_within_the_issuers_constraints),
+        RIG(bounds_each_callers_rate),
         PURE(keeps_old_profiles_for_an_hour),
         RIG(signs_and_repeats_itself),
         RIG(answers_each_of_a_batch),
