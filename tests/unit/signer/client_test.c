@@ -62,10 +62,8 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     struct signer *s = ctx;
     uint8_t profile_hash[HASH_LEN], serial_hash[HASH_LEN], der[] = "issuer";
     char name[] = "server", text[] = "for tests", kind[] = "P-256", *kinds[1] = {kind};
-    Certmill__Signer__V1__DescribeResponse m = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__INIT;
-    Certmill__Signer__V1__DescribeResponse__Profile
-        profile = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__PROFILE__INIT,
-        *profiles[1] = {&profile};
+    Certmill__Signer__V1__DescribeResponse m;
+    Certmill__Signer__V1__DescribeResponse__Profile profile, *profiles[1] = {&profile};
     Certmill__Signer__V1__DescribeResponse__Issuer
         issuer = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__ISSUER__INIT,
         *issuers[1] = {&issuer};
@@ -74,6 +72,8 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
         *serials[1] = {&serial};
     uint32_t id = 1;
     (void)message;
+    certmill__signer__v1__describe_response__init(&m);
+    certmill__signer__v1__describe_response__profile__init(&profile);
     memset(profile_hash, s->profile_hash, HASH_LEN);
     memset(serial_hash, s->serial_hash, HASH_LEN);
     profile.name = name;
