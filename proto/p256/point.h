@@ -50,20 +50,28 @@ VEC_INLINE void affine_sum_x(struct limbs *out, const struct affine *p, const st
     field_weak(out, r + LIMBS);
 }
 
+// affine_sum_y is the y of p + q, whose x is known: slope * (p.x - x) - p.y. `out` may be p's y.
+VEC_INLINE void affine_sum_y(struct limbs *out, const struct affine *p, const struct limbs *x,
+                             const struct limbs *slope)
+{
+    struct limbs t;
+    vec r[2 * LIMBS];
+    field_sub(&t, &p->x, x); // 6.01p
+    VEC_FOR (i, 0, 2 * LIMBS) r[i] = vec_zero();
+    field_accumulate(r, slope, &t);
+    field_reduce(r);
+    VEC_FOR (i, 0, LIMBS) r[LIMBS + i] = vec_sub(r[LIMBS + i], p->y.v[i]);
+    field_weak(out, r + LIMBS);
+}
+
 // affine_add sets p to p + q, given the inverse of their difference. If the difference was zero the
 // inverse is zero (field_invert), and the result means nothing.
 VEC_INLINE void affine_add(struct affine *p, const struct affine *q, const struct limbs *inverse)
 {
-    struct limbs slope, x, t;
-    vec r[2 * LIMBS];
+    struct limbs slope, x;
     affine_slope(&slope, p, q, inverse);
     affine_sum_x(&x, p, q, &slope);
-    field_sub(&t, &p->x, &x); // 6.01p
-    VEC_FOR (i, 0, 2 * LIMBS) r[i] = vec_zero();
-    field_accumulate(r, &slope, &t);
-    field_reduce(r);
-    VEC_FOR (i, 0, LIMBS) r[LIMBS + i] = vec_sub(r[LIMBS + i], p->y.v[i]);
-    field_weak(&p->y, r + LIMBS);
+    affine_sum_y(&p->y, p, &x, &slope);
     p->x = x;
 }
 

@@ -181,32 +181,73 @@ static void window_point(struct affine *out, unsigned w, const vec digits[WORDS]
     field_negate_if(&out->y, negative);
 }
 
-// product_add multiplies the difference of addition i to the product of those before.
+// product_add multiplies the difference of addition i to the product of those before, in two rows,
+// of the even and the odd i, so that one product need not wait for the other.
 static inline void product_add(struct scratch *s, const struct affine *next, size_t i)
 {
     struct limbs d;
     affine_difference(&d, &s->sum[i], &next[i]);
-    if (i == 0)
-        s->product[0] = d;
+    if (i < 2)
+        s->product[i] = d;
     else
-        field_mul(&s->product[i], &s->product[i - 1], &d);
+        field_mul(&s->product[i], &s->product[i - 2], &d);
+}
+
+// products_invert makes the inverses of the last products of both rows (row i & 1) by one
+// inversion. All ones unless a factor was zero.
+static vec_mask products_invert(struct limbs inverse[2], const struct scratch *s, size_t count)
+{
+    struct limbs all, plain;
+    const struct limbs *last = &s->product[count - 1], *other = count > 1 ? last - 1 : NULL;
+    if (other != NULL) {
+        field_mul_far(&all, last, other);
+        field_invert(&all, &all);
+        field_mul_far(&inverse[(count - 1) & 1], &all, other);
+        field_mul_far(&inverse[count & 1], &all, last);
+    } else {
+        field_invert(&all, last);
+        inverse[0] = all;
+    }
+    field_to_plain(&plain, &all);
+    return (vec_mask)~limbs_is_zero(&plain);
+}
+
+// ABREAST additions go through each stage side by side: a stage's products depend on those of the
+// stage before, and a processor looks too little ahead to find other work by itself.
+enum { ABREAST = 8 };
+
+// sums_finish adds next[i] to sum[i] for `count` (up to ABREAST) i, given the inverses.
+static void sums_finish(struct affine *sum, const struct affine *next, const struct limbs *inverse,
+                        size_t count)
+{
+    struct limbs slope[ABREAST], x[ABREAST];
+    for (size_t i = 0; i < count; i++) affine_slope(&slope[i], &sum[i], &next[i], &inverse[i]);
+    for (size_t i = 0; i < count; i++) affine_sum_x(&x[i], &sum[i], &next[i], &slope[i]);
+    for (size_t i = 0; i < count; i++) affine_sum_y(&sum[i].y, &sum[i], &x[i], &slope[i]);
+    for (size_t i = 0; i < count; i++) sum[i].x = x[i];
 }
 
 // sums_add sets sum[i] to sum[i] + next[i] for all i below count, after product_add for all. The
 // result is all ones unless an addition met an exceptional case.
 static vec_mask sums_add(struct scratch *s, const struct affine *next, size_t count)
 {
-    struct limbs inverse, own, d;
-    field_invert(&inverse, &s->product[count - 1]);
-    field_to_plain(&d, &inverse);
-    vec_mask ok = (vec_mask)~limbs_is_zero(&d);
-    for (size_t i = count - 1; i > 0; i--) {
-        affine_difference(&d, &s->sum[i], &next[i]);
-        field_mul(&own, &inverse, &s->product[i - 1]);
-        field_mul(&inverse, &inverse, &d);
-        affine_add(&s->sum[i], &next[i], &own);
+    struct limbs inverse[2], own[ABREAST], d;
+    vec_mask ok = products_invert(inverse, s, count);
+    for (size_t end = count; end > 0;) {
+        size_t n = end < ABREAST ? end : ABREAST, from = end - n;
+        for (size_t i = end; i-- > from;) {
+            struct limbs *rest = &inverse[i & 1];
+            if (i < 2) {
+                own[i - from] = *rest;
+                continue;
+            }
+            affine_difference(&d, &s->sum[i], &next[i]);
+            field_mul(&own[i - from], rest, &s->product[i - 2]);
+            field_mul(rest, rest, &d);
+        }
+        sums_finish(&s->sum[from], &next[from], own, n);
+        end = from;
     }
-    affine_add(&s->sum[0], &next[0], &inverse);
     return ok;
 }
 
