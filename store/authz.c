@@ -101,7 +101,7 @@ static void on_decided(struct flush *f, const PGresult *r, struct store_cmd *onl
 static size_t decisions_put(struct flush *f, struct params *p, struct params *q, int64_t authz_leaf,
                             int64_t order_leaf)
 {
-    static const enum pg_type types[] = {PG_UUID, PG_UUID, PG_BOOL, PG_INT8,
+    static const enum pg_type types[] = {PG_UUID, PG_UUID, PG_INT8, PG_INT8,
                                          PG_INT8, PG_TEXT, PG_INT8};
     size_t at = 0, rows = 0, col[7];
     for (size_t i = 0; i < 7; i++) col[i] = params_array(p, types[i]);
@@ -112,7 +112,7 @@ static size_t decisions_put(struct flush *f, struct params *p, struct params *q,
         if (!flush_is_first(f, cmd, decide_id)) continue;
         params_put_id(p, col[0], &c->id);
         params_put_id(p, col[1], &c->order);
-        params_put_bool(p, col[2], c->valid);
+        params_put_int(p, col[2], c->to);
         params_put_int(p, col[3], c->by);
         params_put_int(p, col[4], c->tag);
         params_put_text(p, col[5], c->error);
@@ -143,19 +143,22 @@ static void decide_pair(struct flush *f, int64_t authz_leaf, int64_t order_leaf)
     leaf_name(orders, LEAF_ORDERS, order_leaf);
     flush_add(f, &p, flush_nothing,
               "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7) "
-              "t(id, order_id, valid, by, tag, error, until)), "
-              "d AS (UPDATE %s a SET status = CASE WHEN t.valid THEN 2 ELSE 3 END, decided_by = "
-              "t.by, decision = t.tag, error = t.error, "
-              "validated_at = CASE WHEN t.valid THEN now_us() ELSE 0 END, expires_at = CASE WHEN "
-              "t.valid THEN t.until ELSE a.expires_at END "
-              "FROM t WHERE a.id = t.id AND a.order_id = t.order_id AND a.status = 1 AND "
-              "a.expires_at > now_us() RETURNING a.order_id, t.valid, t.error), "
-              "s AS (SELECT order_id, count(*) FILTER (WHERE valid) AS good, bool_or(NOT valid) AS "
-              "bad, min(error) FILTER (WHERE NOT valid) AS error FROM d GROUP BY order_id) "
+              "t(id, order_id, goal, by, tag, error, until)), "
+              "d AS (UPDATE %s a SET status = t.goal, decision = t.tag, "
+              "decided_by = CASE t.goal WHEN 4 THEN a.decided_by ELSE t.by END, "
+              "error = CASE t.goal WHEN 4 THEN a.error ELSE t.error END, "
+              "validated_at = CASE t.goal WHEN 2 THEN now_us() ELSE a.validated_at END, "
+              "expires_at = CASE t.goal WHEN 2 THEN t.until ELSE a.expires_at END "
+              "FROM t WHERE a.id = t.id AND a.order_id = t.order_id AND (a.status = 1 OR (a.status "
+              "= 2 AND t.goal = 4)) AND "
+              "a.expires_at > now_us() RETURNING a.order_id, t.goal, t.error), "
+              "s AS (SELECT order_id, count(*) FILTER (WHERE goal = 2) AS good, bool_or(goal <> 2) "
+              "AS bad, min(error) FILTER (WHERE goal <> 2) AS error FROM d GROUP BY order_id) "
               "UPDATE %s o SET authzs_pending = o.authzs_pending - s.good, error = "
               "coalesce(s.error, o.error), "
               "status = CASE WHEN s.bad THEN 5 WHEN o.authzs_pending - s.good <= 0 THEN 2 ELSE "
-              "o.status END FROM s WHERE o.id = s.order_id AND o.status = 1",
+              "o.status END FROM s WHERE o.id = s.order_id AND (o.status = 1 OR (o.status = 2 AND "
+              "s.bad))",
               authzs, orders);
     flush_add(f, &q, on_decided, "SELECT " AUTHZ_COLUMNS " FROM %s WHERE id = ANY($1)", authzs);
 }

@@ -15,7 +15,8 @@ enum {
     TOKEN_TEXT_LEN = 43,
     THUMBPRINT_TEXT_LEN = 43,
     RUNNING_ARENA_MAX = 65536,
-    DECIDE_RETRY_MS = 500
+    DECIDE_RETRY_MS = 500,
+    DEACTIVATE_TRIES = 3
 };
 
 // struct running_validation is one challenge being checked, and its decision on the way to the
@@ -183,7 +184,8 @@ static void on_decided(struct store_cmd *cmd, struct err err)
     if (failed(err))
         LOG(shard_log(e->shard), &EVENT_DECISION_LOST, NULL, LOG_ERR("error", err));
     else if (v->decide.decided)
-        edge_count(e, v->decide.valid ? &METRIC_VALIDATIONS_VALID : &METRIC_VALIDATIONS_INVALID);
+        edge_count(e, v->decide.to == AUTHZ_VALID ? &METRIC_VALIDATIONS_VALID
+                                                  : &METRIC_VALIDATIONS_INVALID);
     running_free(v);
 }
 
@@ -227,8 +229,8 @@ static void on_validated(struct validate_request *request, const struct validate
     struct edge *e = v->edge;
     metric_observe_us(shard_metrics(e->shard), shard_index(e->shard), &METRIC_STAGE_VALIDATE,
                       (shard_now_ns(e->shard) - v->started_ns) / 1000);
-    v->decide.valid = result->problem == VALIDATE_OK;
-    if (!v->decide.valid) {
+    v->decide.to = result->problem == VALIDATE_OK ? AUTHZ_VALID : AUTHZ_INVALID;
+    if (v->decide.to == AUTHZ_INVALID) {
         char authz[ID_TEXT_LEN + 1];
         id_text(authz, &v->authz);
         v->decide.error = error_text(v, result);
@@ -330,13 +332,69 @@ static void authz_load(struct request *r, const char *what,
     store_authz_get(r->edge->store, &l->get);
 }
 
-void authz_read(struct request *r)
+// ---- deactivation (RFC 8555 section 7.5.2)
+
+struct deactivation {
+    struct store_authz_decide decide;
+    struct request *r;
+    unsigned tries;
+};
+
+static void on_deactivated(struct store_cmd *cmd, struct err err)
 {
-    if (json_present(r->payload))
-        request_fail(r, PROBLEM_MALFORMED,
-                     "reading an authorization takes an empty payload (POST-as-GET)");
+    struct deactivation *d = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_decide, cmd),
+                                        struct deactivation, decide);
+    struct request *r = d->r;
+    const struct authz_row *z = &d->decide.out;
+    enum authz_status now = status_at(r, z);
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(err))
+        request_fail_err(r, err);
+    else if (d->decide.decided || z->status == AUTHZ_DEACTIVATED)
+        authz_respond(r, z);
+    else if ((now == AUTHZ_PENDING || now == AUTHZ_VALID) &&
+             d->tries++ < DEACTIVATE_TRIES) // met its own validation's end: once more
+        store_authz_decide(r->edge->store, &d->decide);
     else
+        request_fail(r, PROBLEM_MALFORMED,
+                     "the authorization is %s; only a pending or valid one can be deactivated",
+                     authz_status_text(status_at(r, z)));
+}
+
+static void authz_deactivate(struct request *r, const struct authz_row *z)
+{
+    struct deactivation *d = REQUEST_NEW(r, struct deactivation);
+    if (d == NULL) return;
+    d->r = r;
+    d->decide = (struct store_authz_decide){
+        .cmd = {.done = on_deactivated, .arena = request_arena(r)},
+        .id = z->id,
+        .order = z->order,
+        .to = AUTHZ_DEACTIVATED};
+    struct buf *b = edge_scratch(r->edge);
+    struct err e = problem_write(b, PROBLEM_UNAUTHORIZED, problem_status(PROBLEM_UNAUTHORIZED),
+                                 "an authorization of the order was deactivated by its account",
+                                 NULL);
+    if (!failed(e)) e = arena_dup(&d->decide.error, request_arena(r), buf_slice(b));
+    if (failed(e))
+        request_fail_err(r, e);
+    else
+        store_authz_decide(r->edge->store, &d->decide);
+}
+
+// authz_post reads an authorization, or deactivates it.
+void authz_post(struct request *r)
+{
+    struct slice status;
+    if (!json_present(r->payload))
         authz_load(r, "authorization", authz_respond);
+    else if (!failed(json_string(json_get(r->payload, "status"), &status)) &&
+             slice_eq_str(status, "deactivated"))
+        authz_load(r, "authorization", authz_deactivate);
+    else
+        request_fail(r, PROBLEM_MALFORMED,
+                     "an authorization is read by an empty payload (POST-as-GET) and deactivated "
+                     "by {\"status\":\"deactivated\"}; nothing else can be asked of it");
 }
 
 // challenge_post: an empty payload reads the challenge; an object, empty or not, asks for it to be

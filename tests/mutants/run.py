@@ -22,6 +22,7 @@ ROWS = [
     ("the old key is free after a change", "store/account_change.c", "x AS (DELETE FROM account_keys k USING d WHERE d.outcome = 1 AND", "x AS (DELETE FROM account_keys k USING d WHERE d.outcome = 9 AND", ["account", "doubt"]),
     ("an account is made once for its key", "store/account.c", "JOIN account_keys k ON k.tenant = t.tenant AND k.thumbprint = \"\n              \"t.thumbprint AND k.account = t.id ORDER", "ORDER", ["account", "store"]),
     ("decisions of one flush are added up", "store/authz.c", "authzs_pending = o.authzs_pending - s.good", "authzs_pending = o.authzs_pending - least(s.good, 1)", ["rules", "store"]),
+    ("a deactivated authorization ends a ready order", "store/authz.c", "(o.status = 1 OR (o.status = 2 AND \"\n              \"s.bad))", "o.status = 1 AND (s.bad OR NOT \"\n              \"s.bad)", ["rules"]),
     ("an order becomes ready by its counter", "store/authz.c", "WHEN o.authzs_pending - s.good <= 0 THEN 2", "WHEN o.authzs_pending - s.good <= 1 THEN 2", ["store", "rules"]),
     ("one order is finalized once in a flush", "store/finalize.c", "if (intent_leaf(cmd) == leaf && flush_is_first(f, cmd, intent_order))", "if (intent_leaf(cmd) == leaf)", ["rules", "store"]),
     ("an order must be ready", "store/finalize.c", "WHEN o.status <> 2 THEN 3", "WHEN o.status <> 2 AND false THEN 3", ["store", "rules"]),

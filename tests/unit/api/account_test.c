@@ -218,6 +218,43 @@ static void the_new_key_takes_over_at_once(void **state)
     acme_fini(&again);
 }
 
+// ---- authorizations given back
+
+static void an_authorization_can_be_given_back(void **state)
+{
+    (void)state;
+    struct acme c, other;
+    begin(&c, 111);
+    begin(&other, 112);
+    responder_start(&rig);
+    responder_thumbprint(acme_thumbprint(&c));
+    struct acme_answer order = acme_order(&c, "a.internal.test"), a;
+    const char *url = acme_text(&c, &order, "authorizations.0");
+    const char *order_url = arena_printf(&c.arena, "%" SLICE_FMT,
+                                         SLICE_ARG(acme_header(&order, "Location")));
+    static const char give_back[] = "{\"status\":\"deactivated\"}";
+    a = acme_call(&c, url, "{}");
+    want(&c, &a, 400, "malformed", "nothing asked");
+    a = acme_call(&c, url, "{\"status\":\"valid\"}");
+    want(&c, &a, 400, "malformed", "another status");
+    a = acme_call(&other, url, give_back);
+    want(&other, &a, 404, "unauthorized", "another account's");
+    acme_authorize(&c, &order);
+    for (int again = 0; again < 2; again++) {
+        a = acme_call(&c, url, give_back);
+        want(&c, &a, 200, "", "deactivation");
+        assert_string_equal(acme_text(&c, &a, "status"), "deactivated");
+    }
+    a = acme_call(&c, order_url, NULL);
+    assert_string_equal(acme_text(&c, &a, "status"), "invalid");
+    assert_non_null(strstr(acme_text(&c, &a, "error.detail"), "deactivated"));
+    a = acme_call(&c, acme_text(&c, &order, "finalize"), acme_csr(&c, "a.internal.test", 1));
+    want(&c, &a, 403, "orderNotReady", "finalize");
+    responder_stop(&rig);
+    acme_fini(&c);
+    acme_fini(&other);
+}
+
 // ---- orders list
 
 // next_of is the URL with rel="next", NULL: none.
@@ -335,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_deactivated_account_can_do_nothing),
         cmocka_unit_test(each_defect_of_a_key_change_changes_nothing),
         cmocka_unit_test(the_new_key_takes_over_at_once),
+        cmocka_unit_test(an_authorization_can_be_given_back),
         cmocka_unit_test(orders_are_listed_by_pages),
         cmocka_unit_test(the_new_key_is_known_everywhere_at_once),
     };

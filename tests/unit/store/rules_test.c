@@ -89,6 +89,38 @@ static void concurrent_decisions_both_count(void **state)
     assert_int_equal(status_of(&m), ORDER_READY);
 }
 
+// A valid authorization can be given back: its order, ready by now, must not be finalized with it.
+// An order that is being finalized goes on; whoever is later, waits.
+static void a_deactivated_authorization_ends_its_order(void **state)
+{
+    (void)state;
+    static const enum order_status was[] = {ORDER_PENDING, ORDER_READY, ORDER_PROCESSING};
+    struct account_row a = account_make();
+    for (size_t i = 0; i < COUNT_OF(was); i++) {
+        struct order_made m = was[i] == ORDER_PENDING ? order_make(&a, 2)
+                              : was[i] == ORDER_READY ? order_ready(&a, 2)
+                                                      : order_processing(&a);
+        for (int again = 0; again < 2; again++) {
+            struct store_authz_decide d = decision(&m, 0, false);
+            d.to = AUTHZ_DEACTIVATED;
+            d.error = SLICE_LIT("{\"detail\":\"given back\"}");
+            store_authz_decide(stores[0], &d);
+            run();
+            assert_ok(result(&d.cmd));
+            assert_int_equal(d.decided, again == 0);
+            assert_int_equal(d.out.status, AUTHZ_DEACTIVATED);
+            assert_int_equal(d.out.error.n, 0); // of its challenge
+            assert_int_equal(d.out.decided_by, was[i] == ORDER_PENDING ? 0 : CHALLENGE_HTTP_01);
+        }
+        assert_int_equal(status_of(&m),
+                         was[i] == ORDER_PROCESSING ? ORDER_PROCESSING : ORDER_INVALID);
+        struct store_authz_decide late = decision(&m, 0, true);
+        store_authz_decide(stores[1], &late);
+        run();
+        assert_false(late.decided);
+    }
+}
+
 // Two decisions about one order in one flush: UPDATE ... FROM would apply one of them.
 static void decisions_of_one_flush_are_added_up(void **state)
 {
@@ -507,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_deactivated_authorization_does_not_slip_through),
         cmocka_unit_test(an_account_that_changes_during_the_wait_is_seen),
         cmocka_unit_test(concurrent_decisions_both_count),
+        cmocka_unit_test(a_deactivated_authorization_ends_its_order),
         cmocka_unit_test(decisions_of_one_flush_are_added_up),
         cmocka_unit_test(of_two_decisions_about_one_authorization_the_first_counts),
         cmocka_unit_test(a_decision_needs_the_order_of_its_authorization),
