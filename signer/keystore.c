@@ -115,7 +115,7 @@ static struct err dates_check(char *note, const char *name, const struct cert *c
 }
 
 static struct err issuer_open(struct keystore *k, char *note, int dir, struct slice passphrase,
-                              int64_t now_s)
+                              int64_t now_s, enum p256_kernel kernel)
 {
     struct issuer *i = &k->issuer;
     struct cert root;
@@ -148,7 +148,7 @@ static struct err issuer_open(struct keystore *k, char *note, int dir, struct sl
     bool same = n > 0 && slice_eq(slice_of(spki, (size_t)n), i->cert.spki);
     OPENSSL_free(spki);
     if (!same) return note_set(note, ERR_KEY, "issuer-1.key does not belong to issuer-1.pem");
-    return failed(engine_open(&i->engine, i->key, i->cert.spki, p256_kernel_detect()))
+    return failed(engine_open(&i->engine, i->key, i->cert.spki, kernel))
                ? note_set(note, ERR_KEY, "there is no locked memory left for issuer-1.key")
                : OK;
 }
@@ -222,7 +222,7 @@ static struct err leaf_cas_open(struct keystore *k, char *note, int dir, struct 
 }
 
 struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], const char *dir,
-                         const char *passphrase_file, int64_t now_s)
+                         const char *passphrase_file, int64_t now_s, enum p256_kernel kernel)
 {
     struct slice passphrase = SLICE_NONE;
     int fd;
@@ -231,7 +231,7 @@ struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], con
     TRY(passphrase_read(&passphrase, note, passphrase_file));
     struct err e = folder_open(&fd, note, AT_FDCWD, dir, false);
     if (!failed(e)) {
-        e = issuer_open(out, note, fd, passphrase, now_s);
+        e = issuer_open(out, note, fd, passphrase, now_s, kernel);
         if (!failed(e)) e = serial_key_open(out, note, fd, passphrase);
         if (!failed(e)) e = leaf_cas_open(out, note, fd, passphrase, now_s);
         close(fd);

@@ -5,6 +5,7 @@
 
 #include "proto/base/arena.h"
 #include "proto/der/cert.h"
+#include "proto/p256/cpu.h"
 #include "proto/rpc/intent.h"
 #include "signer/leaf.h"
 
@@ -41,8 +42,8 @@ struct keystore {
     uint32_t serial_generation;
 };
 
-// keystore_open reads the ceremony's folder. `note` gets a sentence with the cure. ERR_PASSPHRASE,
-// ERR_KEY, ERR_SYSTEM, ERR_EXPIRED_CA.
+// keystore_open reads the ceremony's folder. `note` gets a sentence with the cure. `kernel` is what
+// a P-256 key signs and checks with. ERR_PASSPHRASE, ERR_KEY, ERR_SYSTEM, ERR_EXPIRED_CA.
 RESULT keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], const char *dir,
-                     const char *passphrase_file, int64_t now_s);
+                     const char *passphrase_file, int64_t now_s, enum p256_kernel kernel);
 void keystore_close(struct keystore *k);

@@ -122,6 +122,11 @@ static const struct server_handler private_handler = {.request = on_private,
 
 // ---- start
 
+static enum p256_kernel kernel_of(const struct signer_settings *s)
+{
+    return s->p256 == 0 ? p256_kernel_detect() : P256_SCALAR;
+}
+
 static bool secrets_open(struct program *p)
 {
     int64_t now = shard_wall_s(p->shard);
@@ -130,7 +135,7 @@ static bool secrets_open(struct program *p)
     return !failed(sandbox_begin(p->note, sizeof p->note)) &&
            !failed(vault_open(p->note, sizeof p->note)) &&
            !failed(keystore_open(&p->keys, p->note, p->settings.dir, p->settings.passphrase_file,
-                                 now)) &&
+                                 now, kernel_of(&p->settings))) &&
            !failed(ends_fit(p->note, &p->keys, &p->profiles, now));
 }
 
@@ -348,6 +353,7 @@ static int run(const char *config, bool seams)
     if (code == 0) {
         LOG(p.log, &EVENT_SIGNER_STARTED, tls_library_version(),
             LOG_STR("version", CERTMILL_VERSION), LOG_INT("profiles", p.settings.profiles.count),
+            LOG_STR("p256", p256_kernel_name(kernel_of(&p.settings))),
             LOG_INT("journal_records", p.journal.count), LOG_INT("journal_cut", p.journal.cut));
         loop(&p);
         LOG(p.log, &EVENT_SIGNER_STOPPED, NULL,

@@ -147,7 +147,8 @@ static int run(struct command *c)
     c->now_s = clock_wall_s();
     bool ok = !failed(vault_open(c->note, sizeof c->note)) &&
               !failed(folder_open(&c->dirfd, c->note, AT_FDCWD, c->dir, false)) &&
-              !failed(keystore_open(&c->keys, c->note, c->dir, c->passphrase_file, c->now_s));
+              !failed(keystore_open(&c->keys, c->note, c->dir, c->passphrase_file, c->now_s,
+                                    p256_kernel_detect()));
     ok = ok && (c->group == NULL ? all_renew(c) : group_renew(c));
     if (!ok) fprintf(stderr, "certmill-signer: renew: %s\n", c->note);
     return ok ? 0 : 1;

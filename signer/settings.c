@@ -10,6 +10,7 @@ enum { PROFILE_NAME_MAX = 64, GROUP_NAME_MAX = 32 };
 
 #define IN(type, member) .offset = offsetof(type, member)
 
+static const char *const p256_choices[] = {"auto", "scalar", NULL};
 static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
 static const char *const key_choices[] = {"P-256", "P-384", "RSA-2048", "P-521", "Ed25519", NULL};
@@ -251,6 +252,13 @@ const struct setting signer_settings_table[] = {
          "acme-GROUP.pem (`certmill-signer renew --front-end GROUP`) is of GROUP, one with "
          "acme.pem is of `default`. Absent: any front end may ask for anything; otherwise those "
          "of groups that are not here get nothing."},
+    {.key = "p256",
+     .type = SETTING_ENUM,
+     IN(struct signer_settings, p256),
+     .default_text = "auto",
+     .choices = p256_choices,
+     .help = "How ECDSA P-256 signatures are made and checked. auto: many at once where the "
+             "processor has AVX-512 IFMA; scalar: one by one. The signatures are the same."},
     {.key = "sandbox",
      .type = SETTING_BOOL,
      IN(struct signer_settings, sandbox),

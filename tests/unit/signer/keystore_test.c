@@ -60,7 +60,7 @@ static const char *in(const char *name) { return fixture_path(&arena, ca, name);
 static struct err opened(struct keystore *k)
 {
     note[0] = 0;
-    return keystore_open(k, note, ca, passphrase, (int64_t)time(NULL));
+    return keystore_open(k, note, ca, passphrase, (int64_t)time(NULL), p256_kernel_detect());
 }
 
 static void closes(struct keystore *k)
@@ -99,15 +99,15 @@ static void takes_the_passphrase_from_where_it_is(void **state)
     int64_t now = (int64_t)time(NULL);
     unsetenv("CREDENTIALS_DIRECTORY");
     unsetenv("CERTMILL_PASSPHRASE");
-    assert_err(keystore_open(&k, note, ca, NULL, now), ERR_PASSPHRASE);
+    assert_err(keystore_open(&k, note, ca, NULL, now, p256_kernel_detect()), ERR_PASSPHRASE);
     assert_non_null(strstr(note, "set passphrase_file"));
     setenv("CREDENTIALS_DIRECTORY", folder, 1);
-    assert_ok(keystore_open(&k, note, ca, NULL, now));
+    assert_ok(keystore_open(&k, note, ca, NULL, now, p256_kernel_detect()));
     closes(&k);
     unsetenv("CREDENTIALS_DIRECTORY");
     setenv("CERTMILL_PASSPHRASE", "open sesame, please", 1);
     const char *text = getenv("CERTMILL_PASSPHRASE");
-    assert_ok(keystore_open(&k, note, ca, NULL, now));
+    assert_ok(keystore_open(&k, note, ca, NULL, now, p256_kernel_detect()));
     closes(&k);
     assert_string_equal(text, ""); // gone from the environment
     unsetenv("CERTMILL_PASSPHRASE");
@@ -218,15 +218,19 @@ static void says_what_is_wrong(void **state)
     assert_ok(opened(&k)); // all is as it was
     int64_t begin = k.issuer.cert.not_before, end = k.issuer.cert.not_after;
     closes(&k);
-    assert_ok(keystore_open(&k, note, ca, passphrase, end)); // the last second
+    assert_ok(
+        keystore_open(&k, note, ca, passphrase, end, p256_kernel_detect())); // the last second
     closes(&k);
-    assert_err(keystore_open(&k, note, ca, passphrase, end + 1), ERR_EXPIRED_CA);
+    assert_err(keystore_open(&k, note, ca, passphrase, end + 1, p256_kernel_detect()),
+               ERR_EXPIRED_CA);
     assert_non_null(strstr(note, "issuer-1.pem has expired, at 20"));
     assert_non_null(strstr(note, "make a new one with a ceremony"));
-    assert_err(keystore_open(&k, note, ca, passphrase, begin - 1), ERR_EXPIRED_CA);
+    assert_err(keystore_open(&k, note, ca, passphrase, begin - 1, p256_kernel_detect()),
+               ERR_EXPIRED_CA);
     assert_non_null(strstr(note, "issuer-1.pem is not valid before 20"));
     assert_non_null(strstr(note, "set this machine's clock"));
-    assert_true(failed(keystore_open(&k, note, "/no/such/folder", passphrase, 0)));
+    assert_true(
+        failed(keystore_open(&k, note, "/no/such/folder", passphrase, 0, p256_kernel_detect())));
     assert_non_null(strstr(note, "cannot open the folder /no/such/folder"));
 }
 
@@ -239,7 +243,8 @@ static void refuses_the_wrong_passphrase(void **state)
         struct keystore k;
         const char *path = fixture_path(&arena, folder, "wrong");
         fixture_write(path, slice_str(texts[i]), 0600);
-        assert_err(keystore_open(&k, note, ca, path, (int64_t)time(NULL)), ERR_PASSPHRASE);
+        assert_err(keystore_open(&k, note, ca, path, (int64_t)time(NULL), p256_kernel_detect()),
+                   ERR_PASSPHRASE);
         assert_non_null(strstr(note, "the passphrase does not open issuer-1.key"));
     }
 }
