@@ -93,9 +93,20 @@ static bool same_host(struct slice a, const char *b)
     return true;
 }
 
+// port_drop takes the port of https off, which says nothing (RFC 9110 section 4.2.3): some clients
+// send it when the directory's URL was written with it.
+static struct slice port_drop(struct slice authority)
+{
+    static const char port[] = ":443";
+    size_t n = sizeof port - 1;
+    bool there = authority.n > n && memcmp(authority.p + authority.n - n, port, n) == 0;
+    return there ? slice_sub(authority, 0, authority.n - n) : authority;
+}
+
 const char *router_origin(struct arena *a, const struct tenant_settings *t, struct slice authority)
 {
     const char *const *hosts = t->hosts.items, *host = NULL;
+    authority = port_drop(authority);
     for (size_t i = 0; i < t->hosts.count && host == NULL; i++)
         if (same_host(authority, hosts[i])) host = hosts[i];
     if (t->base_url == NULL) return host == NULL ? NULL : arena_printf(a, "https://%s", host);
