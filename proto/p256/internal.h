@@ -24,9 +24,10 @@ void p256_sign_with_nonces(const struct p256_signing_key *key, struct p256_sign_
                            const uint8_t (*nonces)[32], size_t count,
                            struct p256_sign_scratch *scratch, enum p256_kernel kernel);
 
-// p256_sign_scalar signs one item; `nonce` as above.
-void p256_sign_scalar(const struct p256_signing_key *key, struct p256_sign_item *item,
-                      const uint8_t *nonce);
+// p256_sign_scalar signs one item; `nonce` as above. Never inlined: tests/ctime reads its machine
+// code, and tells its calls of BoringSSL from others.
+__attribute__((noinline)) void p256_sign_scalar(const struct p256_signing_key *key,
+                                                struct p256_sign_item *item, const uint8_t *nonce);
 
 // p256_sign_lanes signs up to P256_SIGN_CHUNK items eight at a time. false, and nothing of use in
 // the items, when a sum of points met an exceptional case (probability below 2^-240): sign them by

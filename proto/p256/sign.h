@@ -26,8 +26,9 @@ struct p256_signing_key {
 };
 
 // p256_signing_key_init prepares the private key d (big-endian). ERR_CRYPTO when it is not in
-// [1, n-1].
-RESULT p256_signing_key_init(struct p256_signing_key *out, const uint8_t d[32]);
+// [1, n-1]. Not inlined, so that tests/ctime finds its machine code.
+__attribute__((noinline)) RESULT p256_signing_key_init(struct p256_signing_key *out,
+                                                       const uint8_t d[32]);
 void p256_signing_key_fini(struct p256_signing_key *key);
 
 // struct p256_sign_scratch is what the vector kernel works in. It holds secrets during a call and

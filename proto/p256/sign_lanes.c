@@ -277,16 +277,33 @@ static vec_mask multiples_make(const struct batch *b)
 
 // ---- r and s
 
+// signatures_store writes one group's results, `words` of r and then of s, and the lanes that are
+// `ok`. All of it is public, which is why it is a function by itself: the reader of machine code in
+// tests/ctime passes it over.
+static __attribute__((noinline)) void signatures_store(const struct batch *b, size_t group,
+                                                       const vec words[2 * WORDS], vec_mask ok)
+{
+    uint8_t *to[LANES];
+    size_t rest = b->count - group * LANES;
+    int live = rest < LANES ? (int)rest : LANES;
+    struct p256_sign_item *items = &b->items[group * LANES];
+    for (int half = 0; half < 2; half++) {
+        for (int lane = 0; lane < live; lane++) to[lane] = items[lane].signature + 32 * half;
+        words_store(to, live, words + half * WORDS);
+    }
+    for (int lane = 0; lane < live; lane++) {
+        items[lane].err = ok >> lane & 1 ? OK : ERR(CRYPTO);
+        if (failed(items[lane].err)) memset(items[lane].signature, 0, sizeof items[lane].signature);
+    }
+}
+
 // signatures_finish makes r = x mod n and s = (digest + r * d) / k of one group.
 static void signatures_finish(const struct batch *b, size_t group, const struct limbs *k_inverse,
                               const struct limbs *d)
 {
     const uint8_t *digest[LANES];
-    uint8_t *to[LANES];
     struct limbs r, s, e;
-    vec w[WORDS];
-    size_t rest = b->count - group * LANES;
-    int live = rest < LANES ? (int)rest : LANES;
+    vec w[2 * WORDS];
     for (size_t lane = 0; lane < LANES; lane++) digest[lane] = item_of(b, group, lane)->digest;
     words_load(w, digest);
     limbs_from_words(&e, w);
@@ -296,20 +313,12 @@ static void signatures_finish(const struct batch *b, size_t group, const struct 
     scalar_add(&s, &s, &e);            // below 4n
     scalar_mul(&s, &s, k_inverse);     // below 2n
     limbs_subtract_once(&s, SCALAR_N);
-    for (int lane = 0; lane < live; lane++)
-        to[lane] = b->items[group * LANES + (size_t)lane].signature;
     limbs_to_words(w, &r);
-    words_store(to, live, w);
-    for (int lane = 0; lane < live; lane++) to[lane] += 32;
-    limbs_to_words(w, &s);
-    words_store(to, live, w);
+    limbs_to_words(w + WORDS, &s);
     vec_mask ok = b->s->group[group].usable & (vec_mask) ~(limbs_is_zero(&r) | limbs_is_zero(&s));
     P256_PUBLIC(&ok, sizeof ok);
-    for (int lane = 0; lane < live; lane++) {
-        struct p256_sign_item *item = &b->items[group * LANES + (size_t)lane];
-        item->err = ok >> lane & 1 ? OK : ERR(CRYPTO);
-        if (failed(item->err)) memset(item->signature, 0, sizeof item->signature);
-    }
+    P256_PUBLIC(w, sizeof w);
+    signatures_store(b, group, w, ok);
 }
 
 static void signatures_make(const struct batch *b)

@@ -15,12 +15,21 @@ typedef struct vec {
 } vec;
 typedef uint8_t vec_mask;
 
+// In a build with P256_VEC_FAULT every result passes through p256_vec_fault, which may flip bits of
+// it (tests/p256/fault.h).
+#ifdef P256_VEC_FAULT
+vec p256_vec_fault(vec result);
+#define VEC_RESULT(v) p256_vec_fault(v)
+#else
+#define VEC_RESULT(v) (v)
+#endif
+
 // VEC_OF makes a vec whose lane i is `value`.
 #define VEC_OF(value)                                       \
     do {                                                    \
         vec out_;                                           \
         for (int i = 0; i < 8; i++) out_.lane[i] = (value); \
-        return out_;                                        \
+        return VEC_RESULT(out_);                            \
     } while (0)
 
 VEC_INLINE vec vec_zero(void) { VEC_OF(0); }
