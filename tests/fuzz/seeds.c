@@ -23,6 +23,7 @@ int main(int argc, char **argv)
     seeds_text(&s);
     seeds_der(&s);
     seeds_http(&s);
+    seeds_p256(&s);
     arena_fini(&s.arena);
     printf("%u seeds written\n", s.count);
     return 0;
