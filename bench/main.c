@@ -4,6 +4,7 @@
 
 #include "bench/err.h"
 #include "bench/loop.h"
+#include "bench/micro/p256_bench.h"
 #include "bench/micro/tls_bench.h"
 #include "bench/once.h"
 #include "cluster/err.h"
@@ -17,6 +18,7 @@ static const struct {
 } commands[] = {
     {"once", once_main, "one certificate from any ACME server, checked and printed"},
     {"loop", loop_main, "issuances one after the other, for some seconds: how many, how fast"},
+    {"p256", p256_bench_main, "P-256: our kernels beside BoringSSL and crypto_mb"},
     {"tls", tls_bench_main, "what a TLS handshake costs the server, and its signature"},
 };
 

@@ -1,0 +1,5 @@
+// p256_bench: `certmill-bench p256`: our signatures and verifications on P-256 beside BoringSSL's
+// and crypto_mb's, in one run on one core.
+#pragma once
+
+int p256_bench_main(int argc, char **argv);
