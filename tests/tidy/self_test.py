@@ -212,7 +212,7 @@ class Rows(unittest.TestCase):
 class Hardening(unittest.TestCase):
     def test_baseline(self):
         for source, flag, fine in [("store/batch.c", "-march=x86-64-v3", False), ("store/batch.c", "-mavx2", False),
-                                   ("store/batch.c", "-O3", True), ("proto/p256/field_ifma.c", "-mavx512ifma", True),
+                                   ("store/batch.c", "-O3", True), ("proto/p256/field_ifma.c", "-mavx512ifma", True), ("tests/unit/proto/p256/lanes.c", "-mavx512f", True),
                                    ("proto/p256/field_ifma.c", "-march=native", False)]:
             self.assertEqual(not hardening.baseline_problems(source, ["-c", flag]), fine, (source, flag))
 
