@@ -95,16 +95,21 @@ static bool folders_make(struct dev *d)
     return true;
 }
 
-// empty: whether the folder holds nothing.
-static bool empty(int dir)
+// untouched: whether the folder holds nothing but what somebody may give to a first start: a CA
+// that `certmill init` made in signer/, with its passphrase.
+static bool untouched(int dir)
 {
-    size_t count = 0;
+    static const char *const given[] = {".", "..", "signer", "passphrase"};
+    bool good = true;
     DIR *all = fdopendir(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (all == NULL) return false;
-    for (const struct dirent *e; (e = readdir(all)) != NULL;)
-        count += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    for (const struct dirent *e; good && (e = readdir(all)) != NULL;) {
+        good = false;
+        for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
+            good |= strcmp(e->d_name, given[i]) == 0;
+    }
     closedir(all);
-    return count == 0;
+    return good;
 }
 
 // folder_check: secrets are written here, and a first start makes many files.
@@ -121,7 +126,7 @@ static bool folder_check(struct dev *d)
     if ((st.st_mode & S_IWOTH) != 0)
         return dev_refuse(d, "%s can be written by everybody; run chmod o-w on it, or %s", d->state,
                           other);
-    if (!dev_file_exists(d, "lock") && !empty(d->dir))
+    if (!dev_file_exists(d, "lock") && !untouched(d->dir))
         return dev_refuse(d, "%s holds files that are not from `certmill dev`; %s", d->state,
                           other);
     return true;

@@ -113,6 +113,19 @@ def folders(place):
     check(os.listdir(closed) == [], "something was made where PostgreSQL cannot get to")
 
 
+def given_ca(place):
+    """A CA that was made beforehand, as an operator would, is taken as it is."""
+    state = os.path.join(place.dir, "given")
+    os.mkdir(state)
+    passphrase = os.path.join(state, "passphrase")
+    with open(passphrase, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
+        f.write("a passphrase for tests\n")
+    made = subprocess.run([CERTMILL, "init", "--dir", os.path.join(state, "signer"), "--passphrase-file", passphrase, "--name", "Given"], capture_output=True, text=True, env=ENVIRON)
+    check(made.returncode == 0, made.stderr)
+    done = place.run("given", "--once")
+    check(done.returncode == 0 and "issuer     CN=Given Issuing CA 1" in done.stdout, done.stdout + done.stderr)
+
+
 def postgres(place):
     """PostgreSQL's programs are missing, too old, or not those that made the data."""
     place.sentence("PG_BINDIR names /nowhere, where initdb, postgres or pg_isready is missing; name the folder", "pg", PG_BINDIR="/nowhere")
@@ -262,7 +275,7 @@ def killed(place):
 
 
 def main():
-    parts = (command_line, ports, folders, postgres, odd_paths, addresses, last_words, another_user, pasted, interruptions, killed)
+    parts = (command_line, ports, folders, given_ca, postgres, odd_paths, addresses, last_words, another_user, pasted, interruptions, killed)
     for part in [p for p in parts if p.__name__ in sys.argv[1:]] or parts:
         place = Place()
         try:
