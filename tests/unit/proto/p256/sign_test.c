@@ -367,6 +367,16 @@ static void exceptional_nonce(uint8_t out[32], unsigned windows_per_chain)
     BN_free(m);
 }
 
+// lanes_sign is the vector kernel alone, without what stands in for it; false where there is none.
+static bool lanes_sign(size_t n)
+{
+#if defined(__x86_64__) || defined(P256_VEC_EMULATED)
+    return p256_sign_lanes(&key, items, (const uint8_t(*)[32])nonces, n, &scratch);
+#else
+    return (void)n, false;
+#endif
+}
+
 static void exceptional_sums_go_to_the_scalar_kernel(void **state)
 {
     (void)state;
@@ -381,9 +391,9 @@ static void exceptional_sums_go_to_the_scalar_kernel(void **state)
         size_t n = shapes[shape].count, at = lanes_random() % n;
         items_make();
         for (size_t i = 0; i < n; i++) edge(nonces[i], 5, true);
-        assert_true(p256_sign_lanes(&key, items, (const uint8_t(*)[32])nonces, n, &scratch));
+        assert_true(lanes_sign(n));
         exceptional_nonce(nonces[at], shapes[shape].windows_per_chain);
-        assert_false(p256_sign_lanes(&key, items, (const uint8_t(*)[32])nonces, n, &scratch));
+        assert_false(lanes_sign(n));
         p256_sign_with_nonces(&key, items, (const uint8_t(*)[32])nonces, n, &scratch, vector);
         for (size_t i = 0; i < n; i++) {
             BN_bin2bn(nonces[i], 32, k);
