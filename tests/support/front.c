@@ -29,6 +29,7 @@ static const char tenants_default[] =
 
 static struct {
     pthread_t thread;
+    bool running;
     pthread_mutex_t lock;
     int fd;
     unsigned port;
@@ -94,15 +95,19 @@ void responder_start(struct front_rig *f)
     (void)f;
     CHECK(listen(responder.fd, 64) == 0);
     CHECK(pthread_create(&responder.thread, NULL, responder_run, NULL) == 0);
+    responder.running = true;
 }
 
 void responder_stop(struct front_rig *f)
 {
     (void)f;
-    shutdown(responder.fd, SHUT_RDWR);
-    pthread_join(responder.thread, NULL);
-    close(responder.fd);
+    if (responder.running) {
+        shutdown(responder.fd, SHUT_RDWR);
+        pthread_join(responder.thread, NULL);
+    }
+    if (responder.fd >= 0) close(responder.fd);
     responder.fd = -1;
+    responder.running = false;
 }
 
 void responder_thumbprint(const char *text)

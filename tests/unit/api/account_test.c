@@ -250,7 +250,6 @@ static void an_authorization_can_be_given_back(void **state)
     assert_non_null(strstr(acme_text(&c, &a, "error.detail"), "deactivated"));
     a = acme_call(&c, acme_text(&c, &order, "finalize"), acme_csr(&c, "a.internal.test", 1));
     want(&c, &a, 403, "orderNotReady", "finalize");
-    responder_stop(&rig);
     acme_fini(&c);
     acme_fini(&other);
 }
