@@ -71,8 +71,8 @@ static void once(void)
     bool ok[KEYS];
     if (done) return;
     done = true;
-    for (uint8_t i = 0; i < KEYS; i++) {
-        valid_make(&valid[i], i);
+    for (int i = 0; i < KEYS; i++) {
+        valid_make(&valid[i], (uint8_t)i);
         memcpy(points[i], valid[i].point, P256_POINT_LEN);
     }
     for (int k = 0; k < KERNELS; k++) {
