@@ -168,16 +168,16 @@ class Docs(unittest.TestCase):
             self.assertTrue(any(want in p for p in problems(text)), text)
 
     def test_pages(self):
-        own = "usage: p --config FILE\n       p make --dir DIR\n       p check FILE\n"
-        helps = {(): own, ("make",): "usage: p make --dir DIR [--fast]\n", ("check",): own}
-        page = ("# p\n\n## Name\n\n## Synopsis\n\n## Commands\n\n### p make\n\n| `--dir DIR` | x |\n| `--fast` | not --slow |\n\n### p check\n\nx\n\n"
+        own = "usage: p --config FILE\n       p make --dir DIR\n       p check2 FILE\n"
+        helps = {(): own, ("make",): "usage: p make --dir DIR [--fast]\n", ("check2",): own}
+        page = ("# p\n\n## Name\n\n## Synopsis\n\n## Commands\n\n### p make\n\n| `--dir DIR` | x |\n| `--fast` | not --slow |\n\n### p check2\n\nx\n\n"
                 "## Options\n\n| `--config FILE` | x |\n| `--version` | x |\n\n## Exit status\n\n## See also\n")
 
         def problems(text, **changed):
             return list(docs.page_problems("p", text, lambda *c: {**helps, **changed}.get(c, "usage: p\n")))
 
         self.assertEqual(problems(page), [])
-        for old, new, want in (("## Name", "## Names", "no section Name"), ("### p check", "### p cheque", "both have the command check"), ("| `--fast`", "| `--quick`", "make and its --help do not both have --fast"),
+        for old, new, want in (("## Name", "## Names", "no section Name"), ("### p check2", "### p cheque", "both have the command check2"), ("| `--fast`", "| `--quick`", "make and its --help do not both have --fast"),
                                ("| `--config FILE`", "| `--configuration FILE`", "Options and --help do not both have --config"), ("| `--version` | x |\n", "", "both have --version")):
             self.assertTrue(any(want in p for p in problems(page.replace(old, new))), (old, problems(page.replace(old, new))))
 
