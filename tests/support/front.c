@@ -93,7 +93,7 @@ static void *responder_run(void *arg)
 void responder_start(struct front_rig *f)
 {
     (void)f;
-    CHECK(listen(responder.fd, 64) == 0);
+    CHECK(!responder.running && listen(responder.fd, 64) == 0);
     CHECK(pthread_create(&responder.thread, NULL, responder_run, NULL) == 0);
     responder.running = true;
 }

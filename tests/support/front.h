@@ -36,8 +36,8 @@ unsigned front_private_get(const struct front_rig *f, unsigned index, const char
 void front_know(struct front_rig *f, unsigned index, unsigned count);
 
 // responder_start answers GET /.well-known/acme-challenge/TOKEN with TOKEN.thumbprint on the
-// validations' port; responder_stop ends it for good (front_rig_fini does so, too). The thumbprint
-// is that of the key last given to responder_thumbprint; NULL: 404.
+// validations' port; responder_stop ends it for good. front_rig_init and front_rig_fini do so. The
+// thumbprint is that of the key last given to responder_thumbprint; NULL: 404.
 void responder_start(struct front_rig *f);
 void responder_stop(struct front_rig *f);
 void responder_thumbprint(const char *text);

@@ -226,7 +226,6 @@ static void an_authorization_can_be_given_back(void **state)
     struct acme c, other;
     begin(&c, 111);
     begin(&other, 112);
-    responder_start(&rig);
     responder_thumbprint(acme_thumbprint(&c));
     struct acme_answer order = acme_order(&c, "a.internal.test"), a;
     const char *url = acme_text(&c, &order, "authorizations.0");
