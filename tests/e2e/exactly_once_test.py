@@ -267,35 +267,47 @@ def signer_forgets(dev, responder):
                 p.kill()
 
 
+def late_orders(dev, client, responder, programs, number):
+    """Three orders whose signer comes back after their time; returns what became of them. A call that was waiting for the signer just then is still answered: valid is right, too."""
+    names = [f"late{number}-{i}.internal.test" for i in range(3)]
+    orders = [client.new_order([name]) for name in names]
+    for order in orders:
+        client.authorize(order, responder)
+    os.kill(dev.pids("signer.yaml")[0], signal.SIGKILL)
+    for name, order in zip(names, orders):
+        answer = client.finalize(order, csr_make([name]))
+        check(answer.status == 200 and answer.json()["status"] == "processing", f"{answer.status} {answer.body}")
+    time.sleep(3)
+    programs.append(restart(dev, "certmill-signer", "signer.yaml", "signer.log"))
+    states = [client.poll(order["url"], ("processing",)) for order in orders]
+    for state in states:
+        check(state["status"] == "valid" or (state["status"] == "invalid" and state["error"]["type"].endswith(":serverInternal")), str(state))
+    return [state["status"] for state in states]
+
+
 def given_up(dev, responder):
     """What could not be signed in time is INVALID, and then its serial is burned: in the journal, in the store, and by nobody's certificate."""
     client = Client(dev)
     client.register()
-    orders = [client.new_order([f"late{i}.internal.test"]) for i in range(3)]
-    for order in orders:
-        client.authorize(order, responder)
     with open(os.path.join(dev.state, "acme-0.yaml"), encoding="utf-8") as f:
         text = f.read()
+    check("\nsigner:\n" in text, "no signer in the configuration")
     with open(os.path.join(dev.state, "hasty.yaml"), "w", encoding="utf-8") as f:
-        f.write(text + "finalize_wait: 300ms\njobs: {reaper: 200ms, intent_age: 500ms, give_up: 2s}\n")
+        f.write(text.replace("\nsigner:\n", "\nsigner:\n  sign: 100ms\n") + "finalize_wait: 300ms\njobs: {reaper: 200ms, intent_age: 500ms, give_up: 2s}\n")
     os.kill(dev.pids("acme-0.yaml")[0], signal.SIGKILL)
     programs = [restart(dev, "certmill-acme", "hasty.yaml", "acme-0.log")]
     try:
         wait_ready(dev, 0)
         client = clone(client, 0)
-        os.kill(dev.pids("signer.yaml")[0], signal.SIGKILL)
-        for i, order in enumerate(orders):
-            answer = client.finalize(order, csr_make([f"late{i}.internal.test"]))
-            check(answer.status == 200 and answer.json()["status"] == "processing", f"{answer.status} {answer.body}")
-        time.sleep(3)
-        programs.append(restart(dev, "certmill-signer", "signer.yaml", "signer.log"))
-        for order in orders:
-            state = client.poll(order["url"], ("processing",))
-            check(state["status"] == "invalid" and state["error"]["type"].endswith(":serverInternal"), str(state))
+        ended = []
+        while "invalid" not in ended:
+            check(len(ended) < 18, "every late order was signed")
+            ended += late_orders(dev, client, responder, programs, len(ended))
         deadline = time.monotonic() + 30
         while dev.psql("SELECT count(*) FROM intents_open") != "0" and time.monotonic() < deadline:
             time.sleep(0.2)
-        check(sum(j["kind"] == "burned" for j in dev.journal()) == 3, "three serials are not burned")
+        burned = sum(j["kind"] == "burned" for j in dev.journal())
+        check(burned == ended.count("invalid"), f"{burned} serials are burned: {ended}")
         dev.check_history()
     finally:
         for p in programs:
