@@ -1,43 +1,20 @@
-// authz: authorizations and their challenges (RFC 8555 sections 7.1.4, 7.5 and 8). A validation
-// under way lives in the memory of the front end that the client asked; its outcome is committed
-// together with the order that waits for it.
-#include "api/acme/handlers.h"
-#include "api/err.h"
-#include "api/events.h"
-#include "proto/err.h"
-#include "proto/text/base64url.h"
+// authz: authorizations: their document, reads and deactivation (RFC 8555 sections 7.1.4 and 7.5).
+#include "api/acme/authz.h"
 
-#include <stdlib.h>
+#include "api/acme/handlers.h"
+#include "api/events.h"
 
 enum {
     RETRY_AFTER_S = 1,
     SETTLED_MS = 1000, // a client that made an order has begun by then
-    TOKEN_TEXT_LEN = 43,
-    THUMBPRINT_TEXT_LEN = 43,
-    RUNNING_ARENA_MAX = 65536,
-    DECIDE_RETRY_MS = 500,
     DEACTIVATE_TRIES = 3
-};
-
-// struct running_validation is one challenge being checked, and its decision on the way to the
-// store.
-struct running_validation {
-    struct edge *edge;
-    struct id authz;
-    struct validate_request request;
-    struct store_authz_decide decide;
-    struct timer again;              // the store was away: the decision is not lost
-    uint8_t value[DNS_NAME_LEN_MAX]; // of the identifier
-    char token[TOKEN_TEXT_LEN + 1], thumbprint[THUMBPRINT_TEXT_LEN + 1];
-    struct arena arena;
-    uint64_t started_ns;
 };
 
 // ---- documents
 
-// status_at is the state that a reader sees: one that nobody proved in time has failed, a proof
-// expires (RFC 8555 section 7.1.6).
-static enum authz_status status_at(const struct request *r, const struct authz_row *z)
+// authz_status_at is the state that a reader sees: one that nobody proved in time has failed, a
+// proof expires (RFC 8555 section 7.1.6).
+enum authz_status authz_status_at(const struct request *r, const struct authz_row *z)
 {
     if (z->expires_at_us > edge_db_now_us(r->edge)) return z->status;
     return z->status == AUTHZ_PENDING ? AUTHZ_INVALID
@@ -52,65 +29,23 @@ static const char *authz_status_text(enum authz_status s)
     return s >= AUTHZ_PENDING && s <= AUTHZ_REVOKED ? names[s] : names[0];
 }
 
-static bool is_pending(const struct request *r, const struct authz_row *z)
+bool authz_is_pending(const struct request *r, const struct authz_row *z)
 {
-    return status_at(r, z) == AUTHZ_PENDING;
+    return authz_status_at(r, z) == AUTHZ_PENDING;
 }
 
-static bool is_running(struct request *r, const struct authz_row *z)
+bool authz_is_running(struct request *r, const struct authz_row *z)
 {
-    return is_pending(r, z) && map_get(&r->edge->validations, z->id.b) != NULL;
+    return authz_is_pending(r, z) && map_get(&r->edge->validations, z->id.b) != NULL;
 }
 
 // poll_soon says whether the client should ask again in a moment. Another front end may be checking
 // the challenge, which this one cannot see; a client that has just made the order is not told to
 // wait before it begins (clients.md 47).
-static bool poll_soon(struct request *r, const struct authz_row *z)
+bool authz_poll_soon(struct request *r, const struct authz_row *z)
 {
     int64_t age_ms = edge_db_now_us(r->edge) / 1000 - (int64_t)id_unix_ms(&z->id);
-    return is_running(r, z) || (is_pending(r, z) && age_ms > SETTLED_MS);
-}
-
-// challenge_status_text: a client that polls the challenge sees what one sees that polls the
-// authorization (clients.md 46).
-static const char *challenge_status_text(struct request *r, const struct authz_row *z)
-{
-    if (z->status == AUTHZ_VALID && z->decided_by == CHALLENGE_HTTP_01) return "valid";
-    if (z->status == AUTHZ_INVALID && z->decided_by == CHALLENGE_HTTP_01) return "invalid";
-    if (z->status == AUTHZ_PENDING && !is_pending(r, z)) return "invalid"; // too late
-    return is_running(r, z) ? "processing" : "pending";
-}
-
-static const char *challenge_url(struct request *r, const struct authz_row *z)
-{
-    char id[ID_TEXT_LEN + 1];
-    id_text(id, &z->id);
-    return request_url(r, "chall/%s/http-01", id);
-}
-
-static void challenge_put(struct request *r, struct json_out *o, const struct authz_row *z)
-{
-    char token[TOKEN_TEXT_LEN + 1] = "", time[TIME_TEXT_LEN + 1];
-    base64url_encode(token, slice_of(z->token, sizeof z->token));
-    json_object_begin(o);
-    json_key(o, "type");
-    json_put_str(o, "http-01");
-    json_key(o, "url");
-    json_put_str(o, challenge_url(r, z));
-    json_key(o, "status");
-    json_put_str(o, challenge_status_text(r, z));
-    json_key(o, "token");
-    json_put_str(o, token);
-    if (z->validated_at_us > 0) {
-        request_time(time, z->validated_at_us / 1000000);
-        json_key(o, "validated");
-        json_put_str(o, time);
-    }
-    if (z->error.n > 0) {
-        json_key(o, "error");
-        json_put_raw(o, z->error);
-    }
-    json_object_end(o);
+    return authz_is_running(r, z) || (authz_is_pending(r, z) && age_ms > SETTLED_MS);
 }
 
 static void authz_put(struct request *r, struct json_out *o, const struct authz_row *z)
@@ -120,7 +55,7 @@ static void authz_put(struct request *r, struct json_out *o, const struct authz_
     json_key(o, "identifier");
     request_put_identifier(r, o, &z->identifier);
     json_key(o, "status");
-    json_put_str(o, authz_status_text(status_at(r, z)));
+    json_put_str(o, authz_status_text(authz_status_at(r, z)));
     request_time(time, z->expires_at_us / 1000000);
     json_key(o, "expires");
     json_put_str(o, time);
@@ -131,158 +66,16 @@ static void authz_put(struct request *r, struct json_out *o, const struct authz_
     json_object_end(o);
 }
 
-static void authz_respond(struct request *r, const struct authz_row *z)
+void authz_respond(struct request *r, const struct authz_row *z)
 {
     struct json_out o;
     json_out_begin(&o, edge_scratch(r->edge));
     authz_put(r, &o, z);
-    if (poll_soon(r, z)) r->retry_after = RETRY_AFTER_S;
+    if (authz_poll_soon(r, z)) r->retry_after = RETRY_AFTER_S;
     request_respond_json(r, 200, &o);
 }
 
-static void challenge_respond(struct request *r, const struct authz_row *z)
-{
-    char id[ID_TEXT_LEN + 1];
-    struct json_out o;
-    json_out_begin(&o, edge_scratch(r->edge));
-    challenge_put(r, &o, z);
-    id_text(id, &z->id);
-    r->link_up = request_url(r, "authz/%s", id);
-    if (poll_soon(r, z)) r->retry_after = RETRY_AFTER_S;
-    request_respond_json(r, 200, &o);
-}
-
-// ---- decisions
-
-static void running_free(struct running_validation *v)
-{
-    struct edge *e = v->edge;
-    map_remove(&e->validations, v->authz.b);
-    timer_cancel(&v->again);
-    arena_fini(&v->arena);
-    free(v);
-    edge_quiet_check(e);
-}
-
-void validations_drop(struct edge *e)
-{
-    size_t at = 0;
-    for (struct running_validation *v; (v = map_next(&e->validations, &at)) != NULL; at = 0)
-        running_free(v);
-}
-
-static void on_decided(struct store_cmd *cmd, struct err err)
-{
-    struct running_validation *v = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_decide, cmd),
-                                              struct running_validation, decide);
-    struct edge *e = v->edge;
-    if (err_class(err) == ERR_CLASS_BUSY && !e->draining && !e->stopping) {
-        // Proof of control is not thrown away because the store is away for a moment.
-        timer_set(e->shard, &v->again, DECIDE_RETRY_MS);
-        return;
-    }
-    if (failed(err))
-        LOG(shard_log(e->shard), &EVENT_DECISION_LOST, NULL, LOG_ERR("error", err));
-    else if (v->decide.decided)
-        edge_count(e, v->decide.to == AUTHZ_VALID ? &METRIC_VALIDATIONS_VALID
-                                                  : &METRIC_VALIDATIONS_INVALID);
-    running_free(v);
-}
-
-static void on_again(struct timer *t)
-{
-    struct running_validation *v = LIST_OWNER(t, struct running_validation, again);
-    if (!v->edge->stopping) store_authz_decide(v->edge->store, &v->decide);
-}
-
-static enum problem problem_of(enum validate_problem p)
-{
-    switch (p) {
-    case VALIDATE_CONNECTION:
-        return PROBLEM_CONNECTION;
-    case VALIDATE_DNS:
-        return PROBLEM_DNS;
-    case VALIDATE_INCORRECT_RESPONSE:
-        return PROBLEM_INCORRECT_RESPONSE;
-    case VALIDATE_TLS:
-        return PROBLEM_TLS;
-    case VALIDATE_MALFORMED:
-        return PROBLEM_MALFORMED;
-    default:
-        return PROBLEM_SERVER_INTERNAL;
-    }
-}
-
-static struct slice error_text(struct running_validation *v, const struct validate_result *result)
-{
-    struct buf *b = edge_scratch(v->edge);
-    struct slice out = SLICE_LIT("{}");
-    enum problem p = problem_of(result->problem);
-    if (!failed(problem_write(b, p, problem_status(p), result->detail, NULL)))
-        (void)!failed(arena_dup(&out, &v->arena, buf_slice(b)));
-    return out;
-}
-
-static void on_validated(struct validate_request *request, const struct validate_result *result)
-{
-    struct running_validation *v = LIST_OWNER(request, struct running_validation, request);
-    struct edge *e = v->edge;
-    metric_observe_us(shard_metrics(e->shard), shard_index(e->shard), &METRIC_STAGE_VALIDATE,
-                      (shard_now_ns(e->shard) - v->started_ns) / 1000);
-    v->decide.to = result->problem == VALIDATE_OK ? AUTHZ_VALID : AUTHZ_INVALID;
-    if (v->decide.to == AUTHZ_INVALID) {
-        char authz[ID_TEXT_LEN + 1];
-        id_text(authz, &v->authz);
-        v->decide.error = error_text(v, result);
-        LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail, LOG_STR("authz", authz),
-            LOG_INT("tries", result->tries), LOG_INT("took_ms", result->took_us / 1000));
-    }
-    store_authz_decide(e->store, &v->decide);
-}
-
-static struct running_validation *running_new(struct request *r, const struct authz_row *z)
-{
-    struct edge *e = r->edge;
-    struct running_validation *v = calloc(1, sizeof *v);
-    if (v == NULL) return NULL;
-    CHECK(z->identifier.value.n <= sizeof v->value);
-    v->edge = e;
-    v->authz = z->id;
-    v->started_ns = shard_now_ns(e->shard);
-    v->again.fire = on_again;
-    arena_init(&v->arena, RUNNING_ARENA_MAX);
-    base64url_encode(v->token, slice_of(z->token, sizeof z->token));
-    base64url_encode(v->thumbprint, slice_of(r->key.thumbprint, sizeof r->key.thumbprint));
-    memcpy(v->value, z->identifier.value.p, z->identifier.value.n);
-    v->request = (struct validate_request){
-        .method = CHALLENGE_HTTP_01,
-        .identifier = {z->identifier.type, slice_of(v->value, z->identifier.value.n)},
-        .token = slice_str(v->token),
-        .thumbprint = slice_str(v->thumbprint),
-        .policy = &r->tenant->policy,
-        .done = on_validated};
-    v->decide = (struct store_authz_decide){
-        .cmd = {.done = on_decided, .arena = &v->arena},
-        .id = z->id,
-        .order = z->order,
-        .by = CHALLENGE_HTTP_01,
-        .valid_until_us = edge_db_now_us(e) + r->tenant->settings->authz_valid_ms * 1000};
-    shard_random(e->shard, &v->decide.tag, sizeof v->decide.tag);
-    return v;
-}
-
-static struct err validation_begin(struct request *r, const struct authz_row *z)
-{
-    struct edge *e = r->edge;
-    struct running_validation *v = running_new(r, z);
-    if (v == NULL) return ERR(VALIDATE_BUSY);
-    struct err err = map_put(&e->validations, v->authz.b, v);
-    if (!failed(err)) err = validate_start(e->validator, &v->request);
-    if (failed(err)) running_free(v);
-    return err;
-}
-
-// ---- requests
+// ---- reads
 
 struct authz_load {
     struct store_authz_get get;
@@ -290,16 +83,6 @@ struct authz_load {
     const char *what;
     void (*next)(struct request *r, const struct authz_row *z);
 };
-
-static void challenge_begin(struct request *r, const struct authz_row *z)
-{
-    // A second POST changes nothing.
-    struct err e = is_pending(r, z) && !is_running(r, z) ? validation_begin(r, z) : OK;
-    if (failed(e))
-        request_fail_err(r, e);
-    else
-        challenge_respond(r, z);
-}
 
 static void on_loaded(struct store_cmd *cmd, struct err err)
 {
@@ -317,8 +100,8 @@ static void on_loaded(struct store_cmd *cmd, struct err err)
         l->next(r, z);
 }
 
-static void authz_load(struct request *r, const char *what,
-                       void (*next)(struct request *r, const struct authz_row *z))
+void authz_load(struct request *r, const char *what,
+                void (*next)(struct request *r, const struct authz_row *z))
 {
     struct id id;
     if (!request_object(r, &id, what)) return;
@@ -346,7 +129,7 @@ static void on_deactivated(struct store_cmd *cmd, struct err err)
                                         struct deactivation, decide);
     struct request *r = d->r;
     const struct authz_row *z = &d->decide.out;
-    enum authz_status now = status_at(r, z);
+    enum authz_status now = authz_status_at(r, z);
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err))
         request_fail_err(r, err);
@@ -358,7 +141,7 @@ static void on_deactivated(struct store_cmd *cmd, struct err err)
     else
         request_fail(r, PROBLEM_MALFORMED,
                      "the authorization is %s; only a pending or valid one can be deactivated",
-                     authz_status_text(status_at(r, z)));
+                     authz_status_text(authz_status_at(r, z)));
 }
 
 static void authz_deactivate(struct request *r, const struct authz_row *z)
@@ -395,11 +178,4 @@ void authz_post(struct request *r)
         request_fail(r, PROBLEM_MALFORMED,
                      "an authorization is read by an empty payload (POST-as-GET) and deactivated "
                      "by {\"status\":\"deactivated\"}; nothing else can be asked of it");
-}
-
-// challenge_post: an empty payload reads the challenge; an object, empty or not, asks for it to be
-// validated (RFC 8555 section 7.5.1; what is inside is ignored).
-void challenge_post(struct request *r)
-{
-    authz_load(r, "challenge", json_present(r->payload) ? challenge_begin : challenge_respond);
 }

@@ -1,0 +1,239 @@
+// challenge: the challenges of an authorization (RFC 8555 sections 7.5.1 and 8). A validation under
+// way lives in the memory of the front end that the client asked; its outcome is committed together
+// with the order that waits for it.
+#include "api/acme/authz.h"
+
+#include "api/acme/handlers.h"
+#include "api/err.h"
+#include "api/events.h"
+#include "proto/err.h"
+#include "proto/text/base64url.h"
+
+#include <stdlib.h>
+
+enum {
+    RETRY_AFTER_S = 1,
+    TOKEN_TEXT_LEN = 43,
+    THUMBPRINT_TEXT_LEN = 43,
+    RUNNING_ARENA_MAX = 65536,
+    DECIDE_RETRY_MS = 500
+};
+
+// struct running_validation is one challenge being checked, and its decision on the way to the
+// store.
+struct running_validation {
+    struct edge *edge;
+    struct id authz;
+    struct validate_request request;
+    struct store_authz_decide decide;
+    struct timer again;              // the store was away: the decision is not lost
+    uint8_t value[DNS_NAME_LEN_MAX]; // of the identifier
+    char token[TOKEN_TEXT_LEN + 1], thumbprint[THUMBPRINT_TEXT_LEN + 1];
+    struct arena arena;
+    uint64_t started_ns;
+};
+
+// ---- documents
+
+// challenge_status_text: a client that polls the challenge sees what one sees that polls the
+// authorization (clients.md 46).
+static const char *challenge_status_text(struct request *r, const struct authz_row *z)
+{
+    if (z->status == AUTHZ_VALID && z->decided_by == CHALLENGE_HTTP_01) return "valid";
+    if (z->status == AUTHZ_INVALID && z->decided_by == CHALLENGE_HTTP_01) return "invalid";
+    if (z->status == AUTHZ_PENDING && !authz_is_pending(r, z)) return "invalid"; // too late
+    return authz_is_running(r, z) ? "processing" : "pending";
+}
+
+static const char *challenge_url(struct request *r, const struct authz_row *z)
+{
+    char id[ID_TEXT_LEN + 1];
+    id_text(id, &z->id);
+    return request_url(r, "chall/%s/http-01", id);
+}
+
+void challenge_put(struct request *r, struct json_out *o, const struct authz_row *z)
+{
+    char token[TOKEN_TEXT_LEN + 1] = "", time[TIME_TEXT_LEN + 1];
+    base64url_encode(token, slice_of(z->token, sizeof z->token));
+    json_object_begin(o);
+    json_key(o, "type");
+    json_put_str(o, "http-01");
+    json_key(o, "url");
+    json_put_str(o, challenge_url(r, z));
+    json_key(o, "status");
+    json_put_str(o, challenge_status_text(r, z));
+    json_key(o, "token");
+    json_put_str(o, token);
+    if (z->validated_at_us > 0) {
+        request_time(time, z->validated_at_us / 1000000);
+        json_key(o, "validated");
+        json_put_str(o, time);
+    }
+    if (z->error.n > 0) {
+        json_key(o, "error");
+        json_put_raw(o, z->error);
+    }
+    json_object_end(o);
+}
+
+static void challenge_respond(struct request *r, const struct authz_row *z)
+{
+    char id[ID_TEXT_LEN + 1];
+    struct json_out o;
+    json_out_begin(&o, edge_scratch(r->edge));
+    challenge_put(r, &o, z);
+    id_text(id, &z->id);
+    r->link_up = request_url(r, "authz/%s", id);
+    if (authz_poll_soon(r, z)) r->retry_after = RETRY_AFTER_S;
+    request_respond_json(r, 200, &o);
+}
+
+// ---- decisions
+
+static void running_free(struct running_validation *v)
+{
+    struct edge *e = v->edge;
+    map_remove(&e->validations, v->authz.b);
+    timer_cancel(&v->again);
+    arena_fini(&v->arena);
+    free(v);
+    edge_quiet_check(e);
+}
+
+void validations_drop(struct edge *e)
+{
+    size_t at = 0;
+    for (struct running_validation *v; (v = map_next(&e->validations, &at)) != NULL; at = 0)
+        running_free(v);
+}
+
+static void on_decided(struct store_cmd *cmd, struct err err)
+{
+    struct running_validation *v = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_decide, cmd),
+                                              struct running_validation, decide);
+    struct edge *e = v->edge;
+    if (err_class(err) == ERR_CLASS_BUSY && !e->draining && !e->stopping) {
+        // Proof of control is not thrown away because the store is away for a moment.
+        timer_set(e->shard, &v->again, DECIDE_RETRY_MS);
+        return;
+    }
+    if (failed(err))
+        LOG(shard_log(e->shard), &EVENT_DECISION_LOST, NULL, LOG_ERR("error", err));
+    else if (v->decide.decided)
+        edge_count(e, v->decide.to == AUTHZ_VALID ? &METRIC_VALIDATIONS_VALID
+                                                  : &METRIC_VALIDATIONS_INVALID);
+    running_free(v);
+}
+
+static void on_again(struct timer *t)
+{
+    struct running_validation *v = LIST_OWNER(t, struct running_validation, again);
+    if (!v->edge->stopping) store_authz_decide(v->edge->store, &v->decide);
+}
+
+static enum problem problem_of(enum validate_problem p)
+{
+    switch (p) {
+    case VALIDATE_CONNECTION:
+        return PROBLEM_CONNECTION;
+    case VALIDATE_DNS:
+        return PROBLEM_DNS;
+    case VALIDATE_INCORRECT_RESPONSE:
+        return PROBLEM_INCORRECT_RESPONSE;
+    case VALIDATE_TLS:
+        return PROBLEM_TLS;
+    case VALIDATE_MALFORMED:
+        return PROBLEM_MALFORMED;
+    default:
+        return PROBLEM_SERVER_INTERNAL;
+    }
+}
+
+static struct slice error_text(struct running_validation *v, const struct validate_result *result)
+{
+    struct buf *b = edge_scratch(v->edge);
+    struct slice out = SLICE_LIT("{}");
+    enum problem p = problem_of(result->problem);
+    if (!failed(problem_write(b, p, problem_status(p), result->detail, NULL)))
+        (void)!failed(arena_dup(&out, &v->arena, buf_slice(b)));
+    return out;
+}
+
+static void on_validated(struct validate_request *request, const struct validate_result *result)
+{
+    struct running_validation *v = LIST_OWNER(request, struct running_validation, request);
+    struct edge *e = v->edge;
+    metric_observe_us(shard_metrics(e->shard), shard_index(e->shard), &METRIC_STAGE_VALIDATE,
+                      (shard_now_ns(e->shard) - v->started_ns) / 1000);
+    v->decide.to = result->problem == VALIDATE_OK ? AUTHZ_VALID : AUTHZ_INVALID;
+    if (v->decide.to == AUTHZ_INVALID) {
+        char authz[ID_TEXT_LEN + 1];
+        id_text(authz, &v->authz);
+        v->decide.error = error_text(v, result);
+        LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail, LOG_STR("authz", authz),
+            LOG_INT("tries", result->tries), LOG_INT("took_ms", result->took_us / 1000));
+    }
+    store_authz_decide(e->store, &v->decide);
+}
+
+static struct running_validation *running_new(struct request *r, const struct authz_row *z)
+{
+    struct edge *e = r->edge;
+    struct running_validation *v = calloc(1, sizeof *v);
+    if (v == NULL) return NULL;
+    CHECK(z->identifier.value.n <= sizeof v->value);
+    v->edge = e;
+    v->authz = z->id;
+    v->started_ns = shard_now_ns(e->shard);
+    v->again.fire = on_again;
+    arena_init(&v->arena, RUNNING_ARENA_MAX);
+    base64url_encode(v->token, slice_of(z->token, sizeof z->token));
+    base64url_encode(v->thumbprint, slice_of(r->key.thumbprint, sizeof r->key.thumbprint));
+    memcpy(v->value, z->identifier.value.p, z->identifier.value.n);
+    v->request = (struct validate_request){
+        .method = CHALLENGE_HTTP_01,
+        .identifier = {z->identifier.type, slice_of(v->value, z->identifier.value.n)},
+        .token = slice_str(v->token),
+        .thumbprint = slice_str(v->thumbprint),
+        .policy = &r->tenant->policy,
+        .done = on_validated};
+    v->decide = (struct store_authz_decide){
+        .cmd = {.done = on_decided, .arena = &v->arena},
+        .id = z->id,
+        .order = z->order,
+        .by = CHALLENGE_HTTP_01,
+        .valid_until_us = edge_db_now_us(e) + r->tenant->settings->authz_valid_ms * 1000};
+    shard_random(e->shard, &v->decide.tag, sizeof v->decide.tag);
+    return v;
+}
+
+static struct err validation_begin(struct request *r, const struct authz_row *z)
+{
+    struct edge *e = r->edge;
+    struct running_validation *v = running_new(r, z);
+    if (v == NULL) return ERR(VALIDATE_BUSY);
+    struct err err = map_put(&e->validations, v->authz.b, v);
+    if (!failed(err)) err = validate_start(e->validator, &v->request);
+    if (failed(err)) running_free(v);
+    return err;
+}
+
+// ---- requests
+
+static void challenge_begin(struct request *r, const struct authz_row *z)
+{
+    // A second POST changes nothing.
+    struct err e = authz_is_pending(r, z) && !authz_is_running(r, z) ? validation_begin(r, z) : OK;
+    if (failed(e))
+        request_fail_err(r, e);
+    else
+        challenge_respond(r, z);
+}
+
+// challenge_post: an empty payload reads the challenge; an object, empty or not, asks for it to be
+// validated (RFC 8555 section 7.5.1; what is inside is ignored).
+void challenge_post(struct request *r)
+{
+    authz_load(r, "challenge", json_present(r->payload) ? challenge_begin : challenge_respond);
+}

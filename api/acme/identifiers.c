@@ -1,0 +1,60 @@
+#include "api/acme/identifiers.h"
+
+enum { SHOWN_MAX = 100 };
+
+static bool identifier_refuse(struct request *r, enum problem p, size_t i, struct slice value,
+                              const char *why)
+{
+    request_fail(r, p, "identifier %zu (%s) %s", i, request_text(r, slice_sub(value, 0, SHOWN_MAX)),
+                 why);
+    return false;
+}
+
+// identifier_take reads element `i` into its canonical form; false: answered.
+static bool identifier_take(struct request *r, struct json list, size_t i, struct identifier *out)
+{
+    struct slice type, value;
+    struct json one = json_at(list, i);
+    if (failed(json_string(json_get(one, "type"), &type)) ||
+        failed(json_string(json_get(one, "value"), &value)))
+        return identifier_refuse(r, PROBLEM_MALFORMED, i, SLICE_NONE,
+                                 "has no \"type\" and \"value\"");
+    if (!slice_eq_str(type, "dns"))
+        return identifier_refuse(r, PROBLEM_UNSUPPORTED_IDENTIFIER, i, value,
+                                 "is not of type \"dns\", the only one that this server takes");
+    if (value.n > 0 && value.p[0] == '*')
+        return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
+                                 "is a wildcard; this server cannot validate wildcards");
+    out->type = IDENTIFIER_DNS;
+    return !failed(dns_name_canonical(&out->value, request_arena(r), value, false)) ||
+           identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
+                             "is not a DNS name that a certificate can carry");
+}
+
+static size_t duplicates_drop(struct identifier *ids, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < kept; k++) seen |= identifier_cmp(&ids[k], &ids[i]) == 0;
+        if (!seen) ids[kept++] = ids[i];
+    }
+    return kept;
+}
+
+struct identifier *identifiers_take(struct request *r, size_t *out_count)
+{
+    struct json list = json_get(r->payload, "identifiers");
+    size_t count = json_size(list);
+    if (!json_is_array(list) || count == 0 || count > IDENTIFIER_COUNT_MAX) {
+        request_fail(r, PROBLEM_MALFORMED, "\"identifiers\" is not a list of 1 to %d identifiers",
+                     IDENTIFIER_COUNT_MAX);
+        return NULL;
+    }
+    struct identifier *ids = request_new(r, count * sizeof *ids);
+    if (ids == NULL) return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (!identifier_take(r, list, i, &ids[i])) return NULL;
+    *out_count = duplicates_drop(ids, count);
+    return ids;
+}

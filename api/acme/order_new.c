@@ -1,0 +1,132 @@
+// order_new: newOrder (RFC 8555 section 7.4).
+#include "api/acme/handlers.h"
+#include "api/acme/identifiers.h"
+#include "api/acme/order.h"
+#include "api/err.h"
+#include "api/events.h"
+#include "proto/err.h"
+
+struct order_new {
+    struct store_order_create create;
+    struct request *r;
+};
+
+static void on_created(struct store_cmd *cmd, struct err err)
+{
+    struct order_new *n = LIST_OWNER(LIST_OWNER(cmd, struct store_order_create, cmd),
+                                     struct order_new, create);
+    struct request *r = n->r;
+    request_stage(r, &METRIC_STAGE_STORE);
+    if (failed(err)) {
+        request_fail_err(r, err);
+        return;
+    }
+    if (n->create.outcome != ORDER_CREATED) {
+        request_fail_status(r, PROBLEM_UNAUTHORIZED, 401,
+                            "the account is not valid any more, or has another key by now");
+        return;
+    }
+    edge_count(r->edge, &METRIC_ORDERS);
+    order_respond(r, 201, &n->create.order, true);
+}
+
+static bool profile_take(struct request *r, struct slice *out)
+{
+    const struct config_list *allowed = &r->tenant->settings->profiles;
+    const char *const *names = allowed->items;
+    struct json asked = json_get(r->payload, "profile");
+    *out = slice_str(names[0]);
+    if (!json_present(asked)) return true;
+    if (!failed(json_string(asked, out)))
+        for (size_t i = 0; i < allowed->count; i++)
+            if (slice_eq_str(*out, names[i])) return true;
+    request_fail(r, PROBLEM_INVALID_PROFILE,
+                 "this profile is not offered; the directory's meta.profiles lists those that are");
+    return false;
+}
+
+// dates_refused: this server fixes the validity by the profile. A client that says nothing, or the
+// year 1 for "unset", goes on.
+static bool dates_refused(struct request *r)
+{
+    static const char *const names[] = {"notBefore", "notAfter"};
+    for (size_t i = 0; i < 2; i++) {
+        struct slice s;
+        struct json j = json_get(r->payload, names[i]);
+        if (!json_present(j)) continue;
+        if (!failed(json_string(j, &s)) && slice_starts(s, SLICE_LIT("0001-"))) continue;
+        request_fail(r, PROBLEM_MALFORMED,
+                     "\"%s\" cannot be asked for here: the validity is the profile's; leave it out",
+                     names[i]);
+        return true;
+    }
+    return false;
+}
+
+static bool authzs_make(struct request *r, struct order_new *n, const struct identifier *ids,
+                        size_t count, int64_t now_us)
+{
+    struct order_row *o = &n->create.order;
+    o->authzs = ARENA_ARRAY(request_arena(r), struct id, count);
+    n->create.authzs = ARENA_ARRAY(request_arena(r), struct authz_row, count);
+    if (o->authzs == NULL || n->create.authzs == NULL) return false;
+    for (size_t i = 0; i < count; i++) {
+        struct authz_row *z = &n->create.authzs[i];
+        o->authzs[i] = edge_id(r->edge);
+        *z = (struct authz_row){.id = o->authzs[i],
+                                .account = r->account,
+                                .order = o->id,
+                                .tenant = o->tenant,
+                                .identifier = ids[i],
+                                .status = AUTHZ_PENDING,
+                                .challenges = CHALLENGE_HTTP_01,
+                                .expires_at_us = now_us + r->tenant->settings->authz_ms * 1000};
+        shard_random(r->edge->shard, z->token, sizeof z->token);
+    }
+    o->authz_count = n->create.authz_count = count;
+    o->authzs_pending = (uint32_t)count;
+    return true;
+}
+
+static struct err identifiers_store(struct request *r, struct slice *out,
+                                    const struct identifier *ids, size_t count)
+{
+    struct buf *encoded = edge_scratch(r->edge);
+    TRY(identifiers_encode(encoded, ids, count));
+    return arena_dup(out, request_arena(r), buf_slice(encoded));
+}
+
+static bool order_fill(struct request *r, struct order_new *n, const struct identifier *ids,
+                       size_t count)
+{
+    struct order_row *o = &n->create.order;
+    int64_t now_us = edge_db_now_us(r->edge);
+    o->id = edge_id(r->edge);
+    o->account = r->account;
+    o->tenant = slice_str(r->tenant->settings->name);
+    o->status = ORDER_PENDING;
+    o->expires_at_us = now_us + r->tenant->settings->order_ms * 1000;
+    if (!failed(identifiers_store(r, &o->identifiers, ids, count)) &&
+        authzs_make(r, n, ids, count, now_us))
+        return true;
+    request_fail_err(r, ERR(NO_SPACE));
+    return false;
+}
+
+void order_new(struct request *r)
+{
+    size_t count = 0;
+    if (!json_present(r->payload)) {
+        request_fail(r, PROBLEM_MALFORMED, "newOrder needs a payload");
+        return;
+    }
+    struct identifier *ids = identifiers_take(r, &count);
+    if (ids == NULL || dates_refused(r)) return;
+    struct order_new *n = REQUEST_NEW(r, struct order_new);
+    if (n == NULL || !profile_take(r, &n->create.order.profile) || !order_fill(r, n, ids, count))
+        return;
+    n->r = r;
+    n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
+    n->create.key_version = r->key_version;
+    store_order_create(r->edge->store, &n->create);
+}

@@ -1,0 +1,273 @@
+#include "api/settings_tenant.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define IN(type, member) .offset = offsetof(type, member)
+
+// ---- what the tables cannot say; each answers NULL when it is good
+
+// host_ok: "acme.corp", "acme.corp:14000", "[2001:db8::1]:14000": what a client puts into Host.
+static bool host_ok(const char *host)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_",
+                      address[] = "0123456789abcdefABCDEF:.", digits[] = "0123456789";
+    bool v6 = host[0] == '[';
+    size_t n = strspn(host + v6, v6 ? address : name);
+    const char *port = host + v6 + n + v6;
+    if (n == 0 || n > 253 || (v6 && host[1 + n] != ']')) return false;
+    if (*port == 0) return true;
+    size_t port_n = strspn(port + 1, digits);
+    return *port == ':' && port_n > 0 && port_n <= 5 && port[1 + port_n] == 0;
+}
+
+static const char *host_wrong(const void *value)
+{
+    return host_ok(*(const char *const *)value)
+               ? NULL
+               : "is no host; expected one as clients write it, with its port where that is not "
+                 "443: acme.corp, acme.corp:14000 or [2001:db8::1]:14000";
+}
+
+static const char *base_url_wrong(const void *value)
+{
+    const char *url = *(const char *const *)value;
+    return (strncmp(url, "https://", 8) == 0 && host_ok(url + 8))
+               ? NULL
+               : "is no base of URLs; expected https://host or https://host:port without a path";
+}
+
+// url_wrong: it goes into documents and headers as it is.
+static const char *url_wrong(const void *value)
+{
+    static const char wrong[] = "is no URL; expected one such as https://acme.corp/terms";
+    const char *url = *(const char *const *)value;
+    const char *rest = strstr(url, "://");
+    bool web = strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
+    if (!web || rest[3] == 0) return wrong;
+    for (const char *c = url; *c != 0; c++)
+        if (*c <= ' ' || *c >= 0x7f || strchr("\"<>\\", *c) != NULL) return wrong;
+    return NULL;
+}
+
+const char *tenant_wrong(const void *value)
+{
+    const struct tenant_settings *t = value;
+    size_t n = strlen(t->name);
+    if (n == 0 || n > TENANT_NAME_MAX ||
+        strspn(t->name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != n)
+        return "is no name for a tenant, which is part of URLs; expected 1 to 63 of a-z, 0-9, '-' "
+               "and '_'";
+    if (t->base_url == NULL && t->hosts.count == 0)
+        return "has neither hosts nor base_url; expected hosts: [\"acme.corp:14000\"], as clients "
+               "write them in the directory's URL";
+    return NULL;
+}
+
+const char *tenants_wrong(const void *list)
+{
+    const struct config_list *tenants = list;
+    unsigned defaults = 0;
+    for (size_t i = 0; i < tenants->count; i++)
+        defaults += ((const struct tenant_settings *)tenants->items)[i].is_default;
+    return defaults == 1 ? NULL
+                         : "has not one default; expected default: true in exactly one tenant";
+}
+
+static const struct setting override_rows[] = {
+    {.key = "suffix",
+     .type = SETTING_STRING,
+     IN(struct override_settings, suffix),
+     .min = 1,
+     .max = 253,
+     .help = "This name and every name below it resolve to `address`."},
+    {.key = "address",
+     .type = SETTING_ADDRESS,
+     IN(struct override_settings, address),
+     .port = 80,
+     .help = "The address; its port is not used."},
+    {0},
+};
+
+static const struct setting validation_rows[] = {
+    {.key = "resolvers",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, resolvers),
+     .default_text = "",
+     .element = SETTING_ADDRESS,
+     .port = 53,
+     .min = 0,
+     .max = 8,
+     .help = "DNS resolvers, with port where it is not 53. None: those of the host."},
+    {.key = "overrides",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, overrides),
+     .default_text = "",
+     .rows = override_rows,
+     .element_size = sizeof(struct override_settings),
+     .min = 0,
+     .max = 32,
+     .help = "Names answered without the DNS. For development; an override proves nothing about "
+             "who controls a name."},
+    {.key = "allowed",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, allowed),
+     .default_text = "",
+     .element = SETTING_RANGE,
+     .min = 0,
+     .max = 64,
+     .help = "Networks in which targets may be. None: everywhere that is not denied."},
+    {.key = "denied",
+     .type = SETTING_LIST,
+     IN(struct validation_settings, denied),
+     .default_text = "[127.0.0.0/8, '::1', 169.254.0.0/16, 'fe80::/10', 'fd00:ec2::254', "
+                     "100.100.100.200, 168.63.129.16]",
+     .element = SETTING_RANGE,
+     .min = 0,
+     .max = 64,
+     .help =
+         "Networks in which no target may be; checked again on the connected socket. The default "
+         "is this host itself, what is link-local, and where clouds keep their metadata."},
+    {.key = "http_port",
+     .type = SETTING_INT,
+     IN(struct validation_settings, http_port),
+     .default_text = "80",
+     .min = 1,
+     .max = 65535,
+     .help = "Port of http-01. RFC 8555 says 80; tests move it."},
+    {.key = "attempts",
+     .type = SETTING_INT,
+     IN(struct validation_settings, attempts),
+     .default_text = "3",
+     .min = 1,
+     .max = 20,
+     .help = "Tries before a challenge fails."},
+    {.key = "retry",
+     .type = SETTING_DURATION,
+     IN(struct validation_settings, retry_ms),
+     .default_text = "1s",
+     .min = 10,
+     .max = 60000,
+     .help = "Pause before the second try; grows by half each time."},
+    {.key = "attempt",
+     .type = SETTING_DURATION,
+     IN(struct validation_settings, attempt_ms),
+     .default_text = "5s",
+     .min = 100,
+     .max = 60000,
+     .help = "Longest time of one try."},
+    {.key = "total",
+     .type = SETTING_DURATION,
+     IN(struct validation_settings, total_ms),
+     .default_text = "30s",
+     .min = 100,
+     .max = 300000,
+     .help = "Longest time of all tries together."},
+    {.key = "redirects",
+     .type = SETTING_INT,
+     IN(struct validation_settings, redirects),
+     .default_text = "10",
+     .min = 0,
+     .max = 10,
+     .help = "Redirects followed at most (RFC 8555 section 8.3)."},
+    {0},
+};
+
+const struct setting tenant_rows[] = {
+    {.key = "default",
+     .type = SETTING_BOOL,
+     IN(struct tenant_settings, is_default),
+     .default_text = "false",
+     .help = "This tenant is also served at /directory and /dir. Exactly one is the default."},
+    {.key = "base_url",
+     .type = SETTING_STRING,
+     IN(struct tenant_settings, base_url),
+     .default_text = "",
+     .optional = true,
+     .min = 0,
+     .max = 256,
+     .help =
+         "Scheme, host and port of every URL that is shown (https://acme.corp:14000), whichever "
+         "host was asked for. For a front end behind something that changes the host.",
+     .check = base_url_wrong},
+    {.key = "hosts",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, hosts),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 64,
+     .help = "Hosts, with port where it is not 443, as clients write them in the directory's URL: "
+             "[\"acme.corp\", \"acme.corp:14000\"]. Requests for others are refused, and every URL "
+             "that "
+             "is shown has the host that was asked for. Needed unless `base_url` is there.",
+     .check = host_wrong},
+    {.key = "profiles",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, profiles),
+     .element = SETTING_STRING,
+     .min = 1,
+     .max = 32,
+     .help = "Profiles of the signer that orders may use; the first is the default."},
+    {.key = "issuer",
+     .type = SETTING_INT,
+     IN(struct tenant_settings, issuer),
+     .default_text = "1",
+     .min = 1,
+     .max = 1023,
+     .help = "Id of the issuing CA."},
+    {.key = "order_lifetime",
+     .type = SETTING_DURATION,
+     IN(struct tenant_settings, order_ms),
+     .default_text = "24h",
+     .min = 60000,
+     .max = 604800000,
+     .help = "How long an order can be finalized."},
+    {.key = "authorization_lifetime",
+     .type = SETTING_DURATION,
+     IN(struct tenant_settings, authz_ms),
+     .default_text = "24h",
+     .min = 60000,
+     .max = 604800000,
+     .help = "How long an authorization stays pending."},
+    {.key = "authorization_valid",
+     .type = SETTING_DURATION,
+     IN(struct tenant_settings, authz_valid_ms),
+     .default_text = "24h",
+     .min = 60000,
+     .max = 2592000000,
+     .help = "How long a valid authorization lasts."},
+    {.key = "terms_of_service",
+     .type = SETTING_STRING,
+     IN(struct tenant_settings, terms_of_service),
+     .default_text = "",
+     .optional = true,
+     .min = 0,
+     .max = 512,
+     .check = url_wrong,
+     .help = "URL advertised in the directory; new accounts must agree then."},
+    {.key = "website",
+     .type = SETTING_STRING,
+     IN(struct tenant_settings, website),
+     .default_text = "",
+     .optional = true,
+     .min = 0,
+     .max = 512,
+     .check = url_wrong,
+     .help = "URL advertised in the directory."},
+    {.key = "caa_identities",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, caa_identities),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 16,
+     .help = "Names advertised in the directory, for those who write CAA records (RFC 8659). This "
+             "server does not look for such records when it validates."},
+    {.key = "validation",
+     .type = SETTING_GROUP,
+     IN(struct tenant_settings, validation),
+     .rows = validation_rows,
+     .help = "How control of names is proved."},
+    {0},
+};
