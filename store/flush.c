@@ -12,6 +12,8 @@
 enum { RETRY_MAX = 5, RETRY_MS = 3 };
 
 static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
+    [CMD_EAB_CREATE] = eab_create_send,
+    [CMD_EAB_CHANGE] = eab_change_send,
     [CMD_ACCOUNT_CREATE] = account_create_send,
     [CMD_ACCOUNT_UPDATE] = account_update_send,
     [CMD_ACCOUNT_KEY_CHANGE] = account_key_change_send,
@@ -25,6 +27,8 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_NODE_HEARTBEAT] = node_heartbeat_send,
     [CMD_LEASE_TAKE] = lease_take_send,
     [CMD_ACCOUNT_GET] = account_get_send,
+    [CMD_EAB_GET] = eab_get_send,
+    [CMD_EAB_LIST] = eab_list_send,
     [CMD_ORDER_GET] = order_get_send,
     [CMD_ORDERS_LIST] = orders_list_send,
     [CMD_AUTHZ_GET] = authz_get_send,
@@ -110,9 +114,9 @@ bool flush_leaf_next(struct flush *f, enum cmd_kind kind,
     return found;
 }
 
-// ---- locks: every order and every account that a flush will change, orders first, each in id
-// order, before anything is decided: the next statement then decides on a snapshot that is newer
-// than any wait (design.md section 4)
+// ---- locks: every order, account and external account binding key that a flush will change, in
+// this order, each in that of its keys, before anything is decided: the next statement then decides
+// on a snapshot that is newer than any wait (design.md section 4)
 
 static const struct id *order_changed(const struct store_cmd *cmd)
 {
@@ -199,6 +203,7 @@ static void locks_send(struct flush *f)
 {
     order_locks_send(f);
     account_locks_send(f);
+    eab_locks_send(f);
 }
 
 // ---- sending

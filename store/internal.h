@@ -12,6 +12,8 @@ enum { WRITE_CONNS_MAX = 8, BATCH_MAX = 256, SQL_MAX = 16384, STEPS_MAX = CONN_G
 
 // Kinds in the order in which a flush writes them; the reads follow.
 enum cmd_kind {
+    CMD_EAB_CREATE,
+    CMD_EAB_CHANGE,
     CMD_ACCOUNT_CREATE,
     CMD_ACCOUNT_UPDATE,
     CMD_ACCOUNT_KEY_CHANGE,
@@ -26,6 +28,8 @@ enum cmd_kind {
     CMD_LEASE_TAKE,
     CMD_WRITE_COUNT,
     CMD_ACCOUNT_GET = CMD_WRITE_COUNT,
+    CMD_EAB_GET,
+    CMD_EAB_LIST,
     CMD_ORDER_GET,
     CMD_ORDERS_LIST,
     CMD_AUTHZ_GET,
@@ -136,6 +140,10 @@ void account_create_send(struct flush *f);
 void account_get_send(struct flush *f);
 void account_update_send(struct flush *f);
 void account_key_change_send(struct flush *f);
+void eab_create_send(struct flush *f);
+void eab_change_send(struct flush *f);
+void eab_get_send(struct flush *f);
+void eab_list_send(struct flush *f);
 void order_create_send(struct flush *f);
 void order_get_send(struct flush *f);
 void orders_list_send(struct flush *f);
@@ -154,10 +162,15 @@ void lease_take_send(struct flush *f);
 // ---- account.c: rows of accounts, for the other files of that noun
 #define ACCOUNT_COLUMNS                                                                          \
     "a.id, a.tenant, a.status::bigint, a.key_version::bigint, a.spki, a.thumbprint, a.contact, " \
-    "a.terms_agreed, a.eab_kid, a.created_at"
+    "a.terms_agreed, a.eab_kid, a.created_at, a.eab_binding"
 // account_row_read reads row `i` of a result with exactly those columns; what does not fit into the
 // command's arena marks it CMD_FULL.
 void account_row_read(struct account_row *out, const PGresult *r, int i, struct store_cmd *cmd);
+
+// ---- eab.c
+// eab_locks_send locks the keys that accounts of this flush are made by or that are changed in it,
+// in order.
+void eab_locks_send(struct flush *f);
 
 // ---- leaves.c: which partitions there are
 // leaves_want makes the store look again when a leaf that `cmd` needs is not in its list and that

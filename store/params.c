@@ -107,11 +107,15 @@ void params_id(struct params *p, const struct id *id)
     add(p, column(p, PG_UUID, false), id->b, sizeof id->b);
 }
 
-void params_text(struct params *p, struct slice s)
+static void value(struct params *p, enum pg_type type, struct slice s)
 {
-    size_t c = column(p, PG_TEXT, false);
+    size_t c = column(p, type, false);
     if (s.n > 0) add(p, c, s.p, s.n);
 }
+
+void params_text(struct params *p, struct slice s) { value(p, PG_TEXT, s); }
+
+void params_bytes(struct params *p, struct slice s) { value(p, PG_BYTEA, s); }
 
 bool params_finish(struct params *p, const char *values[PARAMS_MAX], int lengths[PARAMS_MAX],
                    int formats[PARAMS_MAX])

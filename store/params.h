@@ -33,6 +33,7 @@ void params_put_bool(struct params *p, size_t c, bool v);
 void params_int(struct params *p, int64_t v);
 void params_id(struct params *p, const struct id *id);
 void params_text(struct params *p, struct slice s);
+void params_bytes(struct params *p, struct slice s);
 // params_finish writes the array headers; *values and *lengths are then as libpq takes them
 // (binary). False when `full`.
 bool params_finish(struct params *p, const char *values[PARAMS_MAX], int lengths[PARAMS_MAX],

@@ -25,7 +25,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 3 }; // the version this program needs
+enum { STORE_SCHEMA_VERSION = 4 }; // the version this program needs
 
 struct store_options {
     const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
@@ -85,17 +85,31 @@ struct account_row {
     uint8_t thumbprint[32]; // RFC 7638, SHA-256
     struct slice contact;   // JSON array text
     bool terms_agreed;
-    struct slice eab_kid; // empty: none
+    struct slice eab_kid;     // key of the external account binding; empty: none
+    struct slice eab_binding; // the binding as the client sent it, JSON; empty: none
     int64_t created_at_us;
 };
 
+// enum eab_refusal: why an external account binding key makes no account.
+enum eab_refusal {
+    EAB_UNKNOWN = 1,
+    EAB_NOT_ENABLED,
+    EAB_EXPIRED,
+    EAB_USED_UP, // accounts_max is reached
+    EAB_ROTATED, // the secret that verified the binding is not the key's any more
+};
+
 // store_account_create inserts `row` unless the tenant has an account with this thumbprint. `out`
-// is the row that is there now.
+// is the row that is there now. With an eab_kid the account is made only where that key allows it,
+// decided and counted in the same commit: of two accounts that race for the last place one is made.
+// `refused` says why there is none; `out` is empty then.
 struct store_account_create {
     struct store_cmd cmd;
-    struct account_row row; // in; created_at_us is set by the database
-    struct account_row out; // out
-    bool created;           // out: false when it existed
+    struct account_row row;   // in; created_at_us is set by the database
+    struct slice eab_secret;  // in: the sealed secret that verified the binding; empty: no binding
+    struct account_row out;   // out
+    bool created;             // out: false when it existed
+    enum eab_refusal refused; // out: 0: not
 };
 void store_account_create(struct store *s, struct store_account_create *c);
 
@@ -151,6 +165,82 @@ struct store_account_key_change {
     struct account_row out;
 };
 void store_account_key_change(struct store *s, struct store_account_key_change *c);
+
+// ---- external account binding keys (RFC 8555 section 7.3.4)
+enum eab_status { EAB_ENABLED = 1, EAB_DISABLED };
+enum eab_algorithm { EAB_HS256 = 1, EAB_HS384 = 2, EAB_HS512 = 4 }; // bits: which are taken
+enum { EAB_KID_MAX = 64, EAB_IMPORT_MAX = 1000 };
+
+struct eab_row {
+    struct slice tenant, kid;
+    struct id id; // of its creation
+    enum eab_status status;
+    uint32_t algorithms;   // eab_algorithm bits
+    struct slice secret;   // sealed (api/eab_seal.h): the store never sees it open
+    struct slice previous; // the one before the last rotation, sealed; empty: none
+    int64_t secret_at_us;  // when the present secret was made
+    int64_t previous_until_us;
+    int64_t accounts_max, accounts_used; // max 0: no bound; used: made by it ever
+    int64_t expires_at_us;               // 0: never
+    struct slice identifiers, profiles;  // JSON array text
+    struct slice comment;
+    int64_t created_at_us;
+};
+
+// store_eab_create inserts 1 to EAB_IMPORT_MAX keys, all or none: `conflict` is the place, from 1,
+// of the first whose tenant and kid are taken; 0: all are there. The kids must differ among
+// themselves. created_at and secret_at are set by the database.
+struct store_eab_create {
+    struct store_cmd cmd;
+    const struct eab_row *rows;
+    size_t count;
+    size_t conflict;
+};
+void store_eab_create(struct store *s, struct store_eab_create *c);
+
+struct store_eab_get {
+    struct store_cmd cmd;
+    struct slice tenant, kid;
+    bool found;
+    struct eab_row out;
+};
+void store_eab_get(struct store *s, struct store_eab_get *c);
+
+// store_eab_list reads keys in the order of tenant and kid, behind (after_tenant, after_kid), both
+// empty: from the first; of one tenant unless `tenant` is empty; at most `limit`,
+// 1..ADMIN_PAGE_MAX. `more` says that there are others.
+enum { ADMIN_PAGE_MAX = 1000 };
+struct store_eab_list {
+    struct store_cmd cmd;
+    struct slice tenant, after_tenant, after_kid;
+    unsigned limit;
+    struct eab_row *out;
+    size_t out_count;
+    bool more;
+};
+void store_eab_list(struct store *s, struct store_eab_list *c);
+
+// store_eab_change sets what `what` asks for (eab_change bits). A new secret makes the present one
+// the previous one, taken for `overlap_us` more. `found` false: no such key.
+enum eab_change {
+    EAB_SET_STATUS = 1,
+    EAB_SET_SECRET = 2,
+    EAB_SET_EXPIRES = 4,
+    EAB_SET_ACCOUNTS_MAX = 8,
+    EAB_SET_IDENTIFIERS = 16,
+    EAB_SET_PROFILES = 32,
+    EAB_SET_COMMENT = 64,
+    EAB_SET_ALGORITHMS = 128
+};
+struct store_eab_change {
+    struct store_cmd cmd;
+    struct eab_row row; // tenant, kid, and what is set
+    uint32_t what;
+    int64_t overlap_us;
+    bool found;
+    struct eab_row out;
+};
+void store_eab_change(struct store *s, struct store_eab_change *c);
 
 // ---- orders and authorizations (RFC 8555 sections 7.1.3 and 7.1.4)
 enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
@@ -270,8 +360,9 @@ void store_authz_decide(struct store *s, struct store_authz_decide *c);
 
 // ---- finalize: exactly once (design.md section 4)
 // store_intent_create is e2: locks the order, then decides: account valid and key_version as given,
-// order READY and unexpired and of this account, every authorization valid and unexpired and of
-// this account; then READY -> PROCESSING and the intent inserted.
+// its external account binding key, where it has one, enabled, order READY and unexpired and of
+// this account, every authorization valid and unexpired and of this account; then READY ->
+// PROCESSING and the intent inserted.
 enum intent_outcome {
     INTENT_CREATED = 1,
     INTENT_ORDER_UNKNOWN,   // no such order, or another account's
@@ -280,6 +371,7 @@ enum intent_outcome {
     INTENT_ACCOUNT_NOT_VALID,
     INTENT_KEY_CHANGED,     // the request was verified with an older key
     INTENT_AUTHZ_NOT_VALID, // `authz` names the first that is not; zero: `authzs` differs
+    INTENT_EAB_NOT_ENABLED, // the account's external account binding key is disabled or gone
 };
 struct store_intent_create {
     struct store_cmd cmd;

@@ -72,6 +72,11 @@ static void intent_refused(struct request *r, const struct store_intent_create *
         request_fail(r, PROBLEM_UNAUTHORIZED,
                      "the account's key was changed; sign with the new one");
         return;
+    case INTENT_EAB_NOT_ENABLED:
+        request_fail(r, PROBLEM_UNAUTHORIZED,
+                     "the external account binding key of this account is disabled; ask those who "
+                     "gave it to you");
+        return;
     case INTENT_AUTHZ_NOT_VALID:
         request_fail(r, PROBLEM_UNAUTHORIZED,
                      "an authorization of the order is not valid any more");

@@ -25,6 +25,9 @@ struct all {
     struct account_row account, updated, rekeyed;
     struct order_made made, decided, intended, committed, invalidated, closed;
     struct authz_row authzs[4];
+    struct eab_row keys[3]; // of the account, to be made, to be rotated
+    struct store_eab_create e;
+    struct store_eab_change r;
     struct store_account_create a;
     struct store_account_update u;
     struct store_account_key_change k;
@@ -37,6 +40,23 @@ struct all {
     struct store_lease_take l;
     struct store_node_heartbeat h;
 };
+
+static struct eab_row key_of(void)
+{
+    static char kids[4096][8];
+    static unsigned count;
+    char *kid = kids[count++ % COUNT_OF(kids)];
+    snprintf(kid, sizeof kids[0], "k%u", count);
+    return (struct eab_row){.tenant = SLICE_LIT("default"),
+                            .kid = slice_str(kid),
+                            .id = new_id(),
+                            .status = EAB_ENABLED,
+                            .algorithms = EAB_HS256,
+                            .secret = SLICE_LIT("first"),
+                            .accounts_max = 1,
+                            .identifiers = SLICE_LIT("[]"),
+                            .profiles = SLICE_LIT("[]")};
+}
 
 // all_prepare makes what the commands are about, on a store that is never cut.
 static void all_prepare(struct all *x)
@@ -56,12 +76,26 @@ static void all_prepare(struct all *x)
     store_order_invalidate(stores[0], &v);
     run();
     assert_true(v.done_now);
+    for (size_t k = 0; k < 3; k++) x->keys[k] = key_of();
+    struct store_eab_create e = {.cmd = cmd(), .rows = x->keys, .count = 1}, l = e;
+    l.cmd = cmd();
+    l.rows = &x->keys[2];
+    store_eab_create(stores[0], &e);
+    store_eab_create(stores[0], &l);
+    run();
+    assert_int_equal(e.conflict + l.conflict, 0);
 }
 
 static void all_send(struct all *x, struct store *s)
 {
     x->a = (struct store_account_create){.cmd = cmd(), .row = x->account};
     x->a.row.id = new_id();
+    x->a.row.eab_kid = x->keys[0].kid;
+    x->a.eab_secret = x->keys[0].secret;
+    x->e = (struct store_eab_create){.cmd = cmd(), .rows = &x->keys[1], .count = 1};
+    x->r = (struct store_eab_change){
+        .cmd = cmd(), .row = x->keys[2], .what = EAB_SET_SECRET, .overlap_us = 60000000};
+    x->r.row.secret = SLICE_LIT("second");
     shard_random(shard, x->a.row.thumbprint, sizeof x->a.row.thumbprint);
     x->u = (struct store_account_update){.cmd = cmd(),
                                          .id = x->updated.id,
@@ -83,6 +117,8 @@ static void all_send(struct all *x, struct store *s)
         .cmd = cmd(), .name = SLICE_LIT("x"), .node = x->account.id, .boot = 5, .ttl_ms = 1};
     x->h = (struct store_node_heartbeat){
         .cmd = cmd(), .self = {.node = x->account.id, .boot = 5}, .keep_ms = 60000};
+    store_eab_create(s, &x->e);
+    store_eab_change(s, &x->r);
     store_account_create(s, &x->a);
     store_account_update(s, &x->u);
     store_account_key_change(s, &x->k);
@@ -103,11 +139,18 @@ static void all_send(struct all *x, struct store *s)
 static void all_check(const struct all *x)
 {
     char id[UUID_TEXT_SIZE];
-    const struct store_cmd *cmds[] = {&x->a.cmd,    &x->u.cmd,    &x->k.cmd, &x->o.cmd,
-                                      &x->d[0].cmd, &x->d[1].cmd, &x->i.cmd, &x->c.cmd,
-                                      &x->v.cmd,    &x->n.cmd,    &x->l.cmd, &x->h.cmd};
+    const struct store_cmd *cmds[] = {&x->e.cmd, &x->r.cmd,    &x->a.cmd,    &x->u.cmd, &x->k.cmd,
+                                      &x->o.cmd, &x->d[0].cmd, &x->d[1].cmd, &x->i.cmd, &x->c.cmd,
+                                      &x->v.cmd, &x->n.cmd,    &x->l.cmd,    &x->h.cmd};
     for (size_t k = 0; k < COUNT_OF(cmds); k++) assert_ok(result(cmds[k]));
     assert_true(x->a.created);
+    assert_int_equal(x->e.conflict, 0);
+    assert_true(x->r.found);
+    assert_slice_str(x->r.out.secret, "second");
+    assert_slice_str(x->r.out.previous, "first");
+    assert_int_equal(sql_int("SELECT accounts_used FROM eab_keys WHERE kid = '%.*s'",
+                             (int)x->keys[0].kid.n, (const char *)x->keys[0].kid.p),
+                     1);
     assert_int_equal(x->u.outcome, ACCOUNT_CHANGED);
     assert_int_equal(x->u.out.status, ACCOUNT_DEACTIVATED);
     assert_true(slice_eq(x->u.out.contact, x->u.contact));
