@@ -58,7 +58,9 @@ static void account_drop(struct edge *e, struct cached_account *c)
 const struct cached_account *edge_account_keep(struct edge *e, const struct account_row *row)
 {
     struct jwk key;
-    if (row->tenant.n > TENANT_NAME_MAX || failed(jwk_from_spki(&key, row->spki))) return NULL;
+    if (row->tenant.n > TENANT_NAME_MAX || row->eab_kid.n > EAB_KID_MAX ||
+        failed(jwk_from_spki(&key, row->spki)))
+        return NULL;
     struct cached_account *c = map_get(&e->accounts, row->id.b);
     if (c != NULL) account_drop(e, c);
     c = pool_get(&e->account_pool);
@@ -72,6 +74,7 @@ const struct cached_account *edge_account_keep(struct edge *e, const struct acco
                                  .key = key,
                                  .read_ns = shard_now_ns(e->shard)};
     memcpy(c->tenant, row->tenant.p, row->tenant.n);
+    if (row->eab_kid.n > 0) memcpy(c->eab_kid, row->eab_kid.p, row->eab_kid.n);
     list_push_back(&e->account_lru, &c->lru);
     CHECK(!failed(map_put(&e->accounts, c->id.b, c))); // as many slots as objects
     return c;

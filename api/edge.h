@@ -51,6 +51,7 @@ struct cached_account {
     char tenant[TENANT_NAME_MAX + 1];
     enum account_status status;
     uint32_t key_version;
+    char eab_kid[EAB_KID_MAX + 1];
     struct jwk key;
     uint64_t read_ns;
 };

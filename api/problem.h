@@ -4,26 +4,27 @@
 #include "proto/base/buf.h"
 
 // The types that this server uses. X(ident, type, usual status)
-#define PROBLEMS(X)                                          \
-    X(ACCOUNT_DOES_NOT_EXIST, "accountDoesNotExist", 400)    \
-    X(BAD_CSR, "badCSR", 400)                                \
-    X(BAD_NONCE, "badNonce", 400)                            \
-    X(BAD_PUBLIC_KEY, "badPublicKey", 400)                   \
-    X(BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400) \
-    X(CONNECTION, "connection", 400)                         \
-    X(DNS, "dns", 400)                                       \
-    X(INCORRECT_RESPONSE, "incorrectResponse", 403)          \
-    X(INVALID_CONTACT, "invalidContact", 400)                \
-    X(INVALID_PROFILE, "invalidProfile", 400)                \
-    X(MALFORMED, "malformed", 400)                           \
-    X(ORDER_NOT_READY, "orderNotReady", 403)                 \
-    X(RATE_LIMITED, "rateLimited", 429)                      \
-    X(REJECTED_IDENTIFIER, "rejectedIdentifier", 400)        \
-    X(SERVER_INTERNAL, "serverInternal", 500)                \
-    X(TLS, "tls", 400)                                       \
-    X(UNAUTHORIZED, "unauthorized", 403)                     \
-    X(UNSUPPORTED_CONTACT, "unsupportedContact", 400)        \
-    X(UNSUPPORTED_IDENTIFIER, "unsupportedIdentifier", 400)  \
+#define PROBLEMS(X)                                              \
+    X(ACCOUNT_DOES_NOT_EXIST, "accountDoesNotExist", 400)        \
+    X(BAD_CSR, "badCSR", 400)                                    \
+    X(BAD_NONCE, "badNonce", 400)                                \
+    X(BAD_PUBLIC_KEY, "badPublicKey", 400)                       \
+    X(BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400)     \
+    X(CONNECTION, "connection", 400)                             \
+    X(DNS, "dns", 400)                                           \
+    X(EXTERNAL_ACCOUNT_REQUIRED, "externalAccountRequired", 403) \
+    X(INCORRECT_RESPONSE, "incorrectResponse", 403)              \
+    X(INVALID_CONTACT, "invalidContact", 400)                    \
+    X(INVALID_PROFILE, "invalidProfile", 400)                    \
+    X(MALFORMED, "malformed", 400)                               \
+    X(ORDER_NOT_READY, "orderNotReady", 403)                     \
+    X(RATE_LIMITED, "rateLimited", 429)                          \
+    X(REJECTED_IDENTIFIER, "rejectedIdentifier", 400)            \
+    X(SERVER_INTERNAL, "serverInternal", 500)                    \
+    X(TLS, "tls", 400)                                           \
+    X(UNAUTHORIZED, "unauthorized", 403)                         \
+    X(UNSUPPORTED_CONTACT, "unsupportedContact", 400)            \
+    X(UNSUPPORTED_IDENTIFIER, "unsupportedIdentifier", 400)      \
     X(USER_ACTION_REQUIRED, "userActionRequired", 403)
 
 enum problem {

@@ -138,7 +138,9 @@ static void fail(struct request *r, enum problem p, unsigned status, const char 
         .instance = r->terms != NULL
                         ? r->terms
                         : arena_printf(request_arena(r), PROBLEM_REQUEST_URN "%s", r->id),
-        .algorithms = p == PROBLEM_BAD_SIGNATURE_ALGORITHM ? jws_alg_list() : NULL};
+        .algorithms = p != PROBLEM_BAD_SIGNATURE_ALGORITHM ? NULL
+                      : r->algorithms != NULL              ? r->algorithms
+                                                           : jws_alg_list()};
     if (failed(problem_write(b, p, status, detail, &extra))) buf_clear(b); // the status must do
     edge_count(r->edge, &METRIC_PROBLEMS);
     LOG(shard_log(r->edge->shard),

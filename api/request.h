@@ -40,14 +40,17 @@ struct request {
     struct id account;
     enum account_status account_status;
     uint32_t key_version;
-    struct json payload; // absent for POST-as-GET
+    char eab_kid[EAB_KID_MAX + 1]; // the account's external account binding key; empty: none
+    struct json payload;           // absent for POST-as-GET
+    void *user;                    // the handler's, between its steps
     // for the answer
     const char *location, *link_up, *link_next;
-    const char *terms;    // URL of the terms to agree to, with userActionRequired
-    unsigned retry_after; // seconds; 0: none
-    const char *allow;    // of a 405
-    unsigned max_age;     // seconds a cache may keep the answer; 0: says nothing
-    bool fresh_nonce;     // also where it is not a POST that is answered
+    const char *terms;      // URL of the terms to agree to, with userActionRequired
+    const char *algorithms; // of badSignatureAlgorithm, JSON; NULL: those of requests
+    unsigned retry_after;   // seconds; 0: none
+    const char *allow;      // of a 405
+    unsigned max_age;       // seconds a cache may keep the answer; 0: says nothing
+    bool fresh_nonce;       // also where it is not a POST that is answered
 };
 
 // request_arena is the exchange's arena.

@@ -6,6 +6,9 @@
 
 enum { TENANT_NAME_MAX = 63 };
 
+// enum eab_mode: external account binding of new accounts.
+enum eab_mode { EAB_OFF, EAB_OPTIONAL, EAB_REQUIRED };
+
 struct tls_files_settings {
     const char *chain, *key, *trust; // PEM files
 };
@@ -31,6 +34,7 @@ struct tenant_settings {
     int64_t issuer;
     int64_t order_ms, authz_ms, authz_valid_ms; // lifetimes
     const char *terms_of_service, *website;
+    int eab;                           // enum eab_mode
     struct config_list caa_identities; // const char *
     struct validation_settings validation;
 };

@@ -173,6 +173,8 @@ static const struct setting validation_rows[] = {
     {0},
 };
 
+static const char *const eab_choices[] = {"off", "optional", "required", NULL};
+
 const struct setting tenant_rows[] = {
     {.key = "default",
      .type = SETTING_BOOL,
@@ -237,6 +239,14 @@ const struct setting tenant_rows[] = {
      .min = 60000,
      .max = 2592000000,
      .help = "How long a valid authorization lasts."},
+    {.key = "eab",
+     .type = SETTING_ENUM,
+     IN(struct tenant_settings, eab),
+     .default_text = "off",
+     .choices = eab_choices,
+     .help = "External account binding of new accounts (RFC 8555 section 7.3.4), with keys that "
+             "`certmill eab` makes. off: ignored. required: an account without one is refused; "
+             "accounts that are there go on."},
     {.key = "terms_of_service",
      .type = SETTING_STRING,
      IN(struct tenant_settings, terms_of_service),

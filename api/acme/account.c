@@ -1,4 +1,5 @@
 // account: newAccount, reads, contacts and the end of accounts (RFC 8555 sections 7.1.2 and 7.3).
+#include "api/acme/binding.h"
 #include "api/acme/handlers.h"
 #include "api/events.h"
 
@@ -25,6 +26,10 @@ static void account_respond(struct request *r, unsigned status, const struct acc
     if (row->terms_agreed) {
         json_key(&o, "termsOfServiceAgreed");
         json_put_bool(&o, true);
+    }
+    if (row->eab_binding.n > 0) {
+        json_key(&o, "externalAccountBinding");
+        json_put_raw(&o, row->eab_binding);
     }
     json_object_end(&o);
     request_respond_json(r, status, &o);
@@ -114,6 +119,10 @@ static void on_created(struct store_cmd *cmd, struct err err)
         request_fail_err(r, err);
         return;
     }
+    if (c->create.refused != 0) {
+        binding_refused(r, c->create.refused);
+        return;
+    }
     if (c->create.out.status != ACCOUNT_VALID) {
         request_fail_account(r, account_status_text(c->create.out.status));
         return;
@@ -140,6 +149,15 @@ static bool terms_take(struct request *r, bool *agreed)
     return false;
 }
 
+static void on_binding(struct request *r, const struct binding *b)
+{
+    struct account_create *c = r->user;
+    c->create.row.eab_kid = b->kid;
+    c->create.row.eab_binding = b->text;
+    c->create.eab_secret = b->secret;
+    store_account_create(r->edge->store, &c->create);
+}
+
 static void account_create(struct request *r)
 {
     struct account_create *c = REQUEST_NEW(r, struct account_create);
@@ -153,7 +171,7 @@ static void account_create(struct request *r)
     row->spki = slice_of(r->key.spki, r->key.spki_len);
     memcpy(row->thumbprint, r->key.thumbprint, sizeof row->thumbprint);
     if (terms_take(r, &row->terms_agreed) && contacts_take(r, &row->contact))
-        store_account_create(r->edge->store, &c->create);
+        binding_take(r, on_binding, c);
 }
 
 // ---- reads

@@ -49,6 +49,10 @@ static void meta_put(struct request *r, struct json_out *o)
             json_put_str(o, ((const char *const *)t->caa_identities.items)[i]);
         json_array_end(o);
     }
+    if (t->eab == EAB_REQUIRED) {
+        json_key(o, "externalAccountRequired");
+        json_put_bool(o, true);
+    }
     profiles_put(r, o);
     json_object_end(o);
 }

@@ -122,6 +122,7 @@ static void account_use(struct request *r, const struct cached_account *c, bool 
     r->account_is_cached = is_cached;
     r->account_status = c->status;
     r->key_version = c->key_version;
+    memcpy(r->eab_kid, c->eab_kid, sizeof r->eab_kid);
     verify_start(r);
 }
 

@@ -1,7 +1,9 @@
 // order_new: newOrder (RFC 8555 section 7.4).
+#include "api/acme/binding.h"
 #include "api/acme/handlers.h"
 #include "api/acme/identifiers.h"
 #include "api/acme/order.h"
+#include "api/eab.h"
 #include "api/err.h"
 #include "api/events.h"
 #include "proto/err.h"
@@ -9,6 +11,8 @@
 struct order_new {
     struct store_order_create create;
     struct request *r;
+    struct identifier *ids; // asked for
+    size_t count;
 };
 
 static void on_created(struct store_cmd *cmd, struct err err)
@@ -30,18 +34,26 @@ static void on_created(struct store_cmd *cmd, struct err err)
     order_respond(r, 201, &n->create.order, true);
 }
 
-static bool profile_take(struct request *r, struct slice *out)
+// profile_take takes the profile that is asked for, or the tenant's first, of those that the
+// account's binding key (NULL: none) allows.
+static bool profile_take(struct request *r, struct slice *out, const struct eab_row *key)
 {
-    const struct config_list *allowed = &r->tenant->settings->profiles;
-    const char *const *names = allowed->items;
+    const struct config_list *offered = &r->tenant->settings->profiles;
+    const char *const *names = offered->items;
     struct json asked = json_get(r->payload, "profile");
-    *out = slice_str(names[0]);
-    if (!json_present(asked)) return true;
-    if (!failed(json_string(asked, out)))
-        for (size_t i = 0; i < allowed->count; i++)
-            if (slice_eq_str(*out, names[i])) return true;
+    bool chosen = !json_present(asked) || !failed(json_string(asked, out)), found = false;
+    for (size_t i = 0; chosen && i < offered->count; i++) {
+        struct slice name = slice_str(names[i]);
+        if (json_present(asked) && !slice_eq(*out, name)) continue;
+        found = true;
+        if (key != NULL && !eab_allows_profile(key, request_arena(r), name)) continue;
+        *out = name;
+        return true;
+    }
     request_fail(r, PROBLEM_INVALID_PROFILE,
-                 "this profile is not offered; the directory's meta.profiles lists those that are");
+                 found ? "the account's external account binding key does not allow this profile"
+                       : "this profile is not offered; the directory's meta.profiles lists those "
+                         "that are");
     return false;
 }
 
@@ -113,20 +125,29 @@ static bool order_fill(struct request *r, struct order_new *n, const struct iden
     return false;
 }
 
+// on_key: what the account's binding key allows is known.
+static void on_key(struct request *r, const struct eab_row *key)
+{
+    struct order_new *n = r->user;
+    if (!binding_key_allows(r, key, n->ids, n->count) ||
+        !profile_take(r, &n->create.order.profile, key) || !order_fill(r, n, n->ids, n->count))
+        return;
+    n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
+    n->create.key_version = r->key_version;
+    store_order_create(r->edge->store, &n->create);
+}
+
 void order_new(struct request *r)
 {
-    size_t count = 0;
     if (!json_present(r->payload)) {
         request_fail(r, PROBLEM_MALFORMED, "newOrder needs a payload");
         return;
     }
-    struct identifier *ids = identifiers_take(r, &count);
-    if (ids == NULL || dates_refused(r)) return;
     struct order_new *n = REQUEST_NEW(r, struct order_new);
-    if (n == NULL || !profile_take(r, &n->create.order.profile) || !order_fill(r, n, ids, count))
-        return;
+    if (n == NULL) return;
     n->r = r;
-    n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
-    n->create.key_version = r->key_version;
-    store_order_create(r->edge->store, &n->create);
+    n->ids = identifiers_take(r, &n->count);
+    if (n->ids == NULL || dates_refused(r)) return;
+    r->user = n;
+    binding_key_read(r, on_key);
 }

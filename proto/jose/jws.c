@@ -58,6 +58,8 @@ const char *jws_alg_name(enum jws_alg alg)
 
 const char *jws_alg_list(void) { return "[\"ES256\",\"ES384\",\"ES512\",\"RS256\",\"EdDSA\"]"; }
 
+const char *jws_mac_list(void) { return "[\"HS256\",\"HS384\",\"HS512\"]"; }
+
 // What each use asks of the protected header.
 
 enum presence { MAY, MUST, MUST_NOT };
@@ -147,7 +149,7 @@ static struct err read_alg(struct reader *r, struct json header)
     enum jws_alg alg = alg_named(name);
     bool mac = alg != JWS_ALG_NONE && algorithms[alg].family == FAMILY_MAC;
     if (alg == JWS_ALG_NONE || mac != r->rules->mac) {
-        const char *allowed = r->rules->mac ? "[\"HS256\",\"HS384\",\"HS512\"]" : jws_alg_list();
+        const char *allowed = r->rules->mac ? jws_mac_list() : jws_alg_list();
         return REFUSE(r, BAD_JWS_ALG, "the signature algorithm \"%" SLICE_FMT "\" is not one of %s",
                       SLICE_ARG(slice_sub(name, 0, 32)), allowed);
     }

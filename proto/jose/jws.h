@@ -63,6 +63,7 @@ bool jws_p256_take(struct signature_p256 *out, const struct jws *jws, const stru
 // ERR_BAD_JWS_SIGNATURE.
 RESULT jws_verify_mac(const struct jws *jws, struct slice secret);
 // jws_alg_name is "ES256" and so on. jws_alg_list is the JSON array text of request algorithms, for
-// problem documents.
+// problem documents; jws_mac_list that of algorithms for external account binding.
 const char *jws_alg_name(enum jws_alg alg);
 const char *jws_alg_list(void);
+const char *jws_mac_list(void);
