@@ -225,6 +225,15 @@ static struct err policy_make(struct validate_policy *out, struct arena *a,
     return OK;
 }
 
+static uint32_t challenges_make(const struct config_list *names)
+{
+    const char *const *name = names->items;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < names->count; i++)
+        bits |= (uint32_t)challenge_type_named(slice_str(name[i]))->type; // checked when read
+    return bits;
+}
+
 struct err tenants_make(struct front *front, struct arena *a, const struct settings *settings)
 {
     size_t count = settings->tenants.count;
@@ -235,6 +244,7 @@ struct err tenants_make(struct front *front, struct arena *a, const struct setti
             (const struct tenant_settings *)settings->tenants.items)[i];
         tenants[i].settings = t;
         TRY(policy_make(&tenants[i].policy, a, &t->validation));
+        tenants[i].challenges = challenges_make(&t->challenges);
         if (t->is_default) front->default_tenant = &tenants[i];
     }
     front->settings = settings;

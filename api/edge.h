@@ -17,6 +17,7 @@
 struct tenant {
     const struct tenant_settings *settings;
     struct validate_policy policy;
+    uint32_t challenges; // offered challenge_type bits
 };
 
 struct identity; // api/identity.h

@@ -188,7 +188,7 @@ void request_fail_absent(struct request *r, const char *what)
 
 bool request_object(struct request *r, struct id *out, const char *what)
 {
-    if (!failed(id_parse(out, r->segment))) return true;
+    if (!failed(id_parse(out, r->segments[0]))) return true;
     request_fail_absent(r, what);
     return false;
 }

@@ -9,6 +9,7 @@
 
 enum route_methods { ROUTE_GET = 1, ROUTE_POST = 2 };
 enum route_auth { AUTH_NONE, AUTH_JWK, AUTH_KID };
+enum { ROUTE_SEGMENT_COUNT_MAX = 2 };
 
 struct request;
 
@@ -24,10 +25,10 @@ struct request {
     struct edge *edge;
     const struct tenant *tenant;
     const struct route *route;
-    struct slice segment;          // what "*" stood for
-    const char *origin;            // "https://host:port"
-    const char *base;              // "https://host:port/acme/<tenant>"
-    char id[REQUEST_ID_LEN + 1];   // for people and logs
+    struct slice segments[ROUTE_SEGMENT_COUNT_MAX]; // what each "*" stood for
+    const char *origin;                             // "https://host:port"
+    const char *base;                               // "https://host:port/acme/<tenant>"
+    char id[REQUEST_ID_LEN + 1];                    // for people and logs
     uint64_t started_ns, stage_ns; // for the histograms of the stages: clock_monotonic_ns
     struct verify_job verify;
     struct err verify_err; // of the JWS that did not verify
@@ -85,8 +86,9 @@ void request_stage(struct request *r, const struct metric *metric);
 // request_fail_account answers 401 for an account that was deactivated or revoked (RFC 8555
 // section 7.3.6); `status` is which.
 void request_fail_account(struct request *r, const char *status);
-// request_object parses the id in the path; false when it is none: then it has been answered as an
-// object that is not there (`what`: "order"), which a client with a URL of long ago survives.
+// request_object parses the id in the path (the first segment); false when it is none: then it has
+// been answered as an object that is not there (`what`: "order"), which a client with a URL of long
+// ago survives.
 bool request_object(struct request *r, struct id *out, const char *what);
 // request_text is a slice as NUL-terminated text in the arena, for messages; bytes that are no text
 // are the message's writer's to escape.

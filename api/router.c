@@ -44,9 +44,10 @@ const struct metric *router_metric(const struct route *route, unsigned status)
 
 // ---- paths and hosts
 
-static bool pattern_match(const char *pattern, struct slice rest, struct slice *segment)
+static bool pattern_match(const char *pattern, struct slice rest,
+                          struct slice segments[ROUTE_SEGMENT_COUNT_MAX])
 {
-    size_t at = 0;
+    size_t at = 0, stars = 0;
     for (; *pattern != 0; pattern++) {
         if (*pattern != '*') {
             if (at >= rest.n || rest.p[at++] != (uint8_t)*pattern) return false;
@@ -55,15 +56,16 @@ static bool pattern_match(const char *pattern, struct slice rest, struct slice *
         size_t start = at;
         while (at < rest.n && rest.p[at] != '/') at++;
         if (at == start) return false;
-        *segment = slice_sub(rest, start, at - start);
+        CHECK(stars < ROUTE_SEGMENT_COUNT_MAX);
+        segments[stars++] = slice_sub(rest, start, at - start);
     }
     return at == rest.n;
 }
 
-const struct route *route_find(struct slice rest, struct slice *segment)
+const struct route *route_find(struct slice rest, struct slice segments[ROUTE_SEGMENT_COUNT_MAX])
 {
     for (size_t i = 0; i < ROUTE_COUNT; i++)
-        if (pattern_match(routes[i].pattern, rest, segment)) return &routes[i];
+        if (pattern_match(routes[i].pattern, rest, segments)) return &routes[i];
     return NULL;
 }
 
@@ -150,7 +152,7 @@ static void dispatch(struct request *r)
 {
     struct slice rest;
     if (!tenant_find(r, &rest)) return;
-    r->route = route_find(rest, &r->segment);
+    r->route = route_find(rest, r->segments);
     if (r->route != NULL && !method_ok(r))
         r->allow = r->route->methods == ROUTE_GET ? "GET, HEAD" : "POST";
     if (r->route == NULL)

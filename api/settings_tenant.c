@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "api/challenge_types.h"
+
 #define IN(type, member) .offset = offsetof(type, member)
 
 // ---- what the tables cannot say; each answers NULL when it is good
@@ -48,6 +50,17 @@ static const char *url_wrong(const void *value)
     for (const char *c = url; *c != 0; c++)
         if (*c <= ' ' || *c >= 0x7f || strchr("\"<>\\", *c) != NULL) return wrong;
     return NULL;
+}
+
+static const char *challenge_wrong(const void *value)
+{
+    static const char wrong[] = "is no challenge that this program has; expected one of"
+#define X(IDENT, ident, bit, name, proves, usual) " " name
+#include "api/challenge_types.def"
+#undef X
+        ;
+    const char *name = *(const char *const *)value;
+    return challenge_type_named(slice_str(name)) != NULL ? NULL : wrong;
 }
 
 const char *tenant_wrong(const void *value)
@@ -247,6 +260,15 @@ const struct setting tenant_rows[] = {
      .help = "External account binding of new accounts (RFC 8555 section 7.3.4), with keys that "
              "`certmill eab` makes. off: ignored. required: an account without one is refused; "
              "accounts that are there go on."},
+    {.key = "challenges",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, challenges),
+     .default_text = "[http-01]",
+     .element = SETTING_STRING,
+     .min = 1,
+     .max = 16,
+     .help = "Challenges that are offered for what they can prove (RFC 8555 section 8).",
+     .check = challenge_wrong},
     {.key = "terms_of_service",
      .type = SETTING_STRING,
      IN(struct tenant_settings, terms_of_service),

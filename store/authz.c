@@ -41,7 +41,7 @@ static bool row_read(struct authz_row *out, const PGresult *r, int i, struct sto
                               .wildcard = col_bool(r, i, 5),
                               .status = (enum authz_status)col_int(r, i, 6),
                               .challenges = (uint32_t)col_int(r, i, 7),
-                              .decided_by = (enum challenge_type)col_int(r, i, 9),
+                              .decided_by = (uint32_t)col_int(r, i, 9),
                               .validated_at_us = col_int(r, i, 11),
                               .error = col_dup(r, i, 12, cmd),
                               .expires_at_us = col_int(r, i, 13)};

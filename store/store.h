@@ -252,11 +252,6 @@ enum authz_status {
     AUTHZ_EXPIRED,
     AUTHZ_REVOKED
 };
-enum challenge_type {
-    CHALLENGE_HTTP_01 = 1,
-    CHALLENGE_DNS_01 = 2,
-    CHALLENGE_TLS_ALPN_01 = 4
-}; // bits: which are offered
 
 struct authz_row {
     struct id id;
@@ -265,12 +260,12 @@ struct authz_row {
     struct slice tenant;
     struct identifier identifier; // without "*."
     bool wildcard;
-    enum authz_status status;       // as stored: the caller compares expires_at_us with the clock
-    uint32_t challenges;            // offered challenge_type bits
-    uint8_t token[32];              // the one token of all its challenges; base64url in documents
-    enum challenge_type decided_by; // 0: none yet
-    int64_t validated_at_us;        // 0: not
-    struct slice error;             // problem document JSON of the failed challenge, empty: none
+    enum authz_status status; // as stored: the caller compares expires_at_us with the clock
+    uint32_t challenges;      // those offered: bits of the caller's
+    uint8_t token[32];        // the one token of all its challenges; base64url in documents
+    uint32_t decided_by;      // the bit of one of them; 0: none yet
+    int64_t validated_at_us;  // 0: not
+    struct slice error;       // problem document JSON of the failed challenge, empty: none
     int64_t expires_at_us;
 };
 
@@ -350,7 +345,7 @@ struct store_authz_decide {
     struct id order;        // of the authorization: locked first
     int64_t tag;            // the store's own: a repeat of the command recognises its own work
     enum authz_status to;   // AUTHZ_VALID, AUTHZ_INVALID or AUTHZ_DEACTIVATED
-    enum challenge_type by; // which challenge decided; not for AUTHZ_DEACTIVATED
+    uint32_t by;            // the bit of the challenge that decided; not for AUTHZ_DEACTIVATED
     struct slice error;     // problem JSON when not valid; of a deactivated one it is the order's
     int64_t valid_until_us; // new expires_at of a valid one
     bool decided;

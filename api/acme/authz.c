@@ -59,9 +59,13 @@ static void authz_put(struct request *r, struct json_out *o, const struct authz_
     request_time(time, z->expires_at_us / 1000000);
     json_key(o, "expires");
     json_put_str(o, time);
+    if (z->wildcard) { // only then (RFC 8555 section 7.1.4)
+        json_key(o, "wildcard");
+        json_put_bool(o, true);
+    }
     json_key(o, "challenges");
     json_array_begin(o);
-    challenge_put(r, o, z);
+    challenges_put(r, o, z);
     json_array_end(o);
     json_object_end(o);
 }

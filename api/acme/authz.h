@@ -16,5 +16,6 @@ void authz_respond(struct request *r, const struct authz_row *z);
 // answers by itself otherwise. `what` names it for people: "authorization", "challenge".
 void authz_load(struct request *r, const char *what,
                 void (*next)(struct request *r, const struct authz_row *z));
-// challenge_put writes one challenge of an authorization (challenge.c).
-void challenge_put(struct request *r, struct json_out *o, const struct authz_row *z);
+// challenges_put writes the challenges of an authorization: all that are offered, or once one has
+// decided, that one (RFC 8555 section 7.1.4; challenge.c).
+void challenges_put(struct request *r, struct json_out *o, const struct authz_row *z);

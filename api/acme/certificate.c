@@ -58,7 +58,7 @@ void certificate_read(struct request *r)
 {
     uint8_t serial[SERIAL_LEN];
     size_t len;
-    if (failed(base64url_decode_into(serial, sizeof serial, &len, r->segment)) ||
+    if (failed(base64url_decode_into(serial, sizeof serial, &len, r->segments[0])) ||
         len != SERIAL_LEN) {
         request_fail_absent(r, "certificate");
         return;

@@ -33,56 +33,90 @@ struct running_validation {
     uint64_t started_ns;
 };
 
+// running_type is the challenge of an authorization that this core is validating, NULL: none.
+static const struct challenge_type_row *running_type(const struct request *r,
+                                                     const struct authz_row *z)
+{
+    const struct running_validation *v = authz_is_pending(r, z)
+                                             ? map_get(&r->edge->validations, z->id.b)
+                                             : NULL;
+    return v == NULL ? NULL : challenge_type_row(v->request.method);
+}
+
 // ---- documents
 
 // challenge_status_text: a client that polls the challenge sees what one sees that polls the
 // authorization (clients.md 46).
-static const char *challenge_status_text(struct request *r, const struct authz_row *z)
+static const char *challenge_status_text(struct request *r, const struct authz_row *z,
+                                         const struct challenge_type_row *t)
 {
-    if (z->status == AUTHZ_VALID && z->decided_by == CHALLENGE_HTTP_01) return "valid";
-    if (z->status == AUTHZ_INVALID && z->decided_by == CHALLENGE_HTTP_01) return "invalid";
-    if (z->status == AUTHZ_PENDING && !authz_is_pending(r, z)) return "invalid"; // too late
-    return authz_is_running(r, z) ? "processing" : "pending";
+    if (z->decided_by == (uint32_t)t->type) return z->validated_at_us > 0 ? "valid" : "invalid";
+    if (!authz_is_pending(r, z)) return "invalid"; // too late, or another one has decided
+    return running_type(r, z) == t ? "processing" : "pending";
 }
 
-static const char *challenge_url(struct request *r, const struct authz_row *z)
+static const char *challenge_url(struct request *r, const struct authz_row *z,
+                                 const struct challenge_type_row *t)
 {
     char id[ID_TEXT_LEN + 1];
     id_text(id, &z->id);
-    return request_url(r, "chall/%s/http-01", id);
+    return request_url(r, "chall/%s/%s", id, t->name);
 }
 
-void challenge_put(struct request *r, struct json_out *o, const struct authz_row *z)
+static void challenge_put(struct request *r, struct json_out *o, const struct authz_row *z,
+                          const struct challenge_type_row *t)
 {
+    bool decided = z->decided_by == (uint32_t)t->type;
     char token[TOKEN_TEXT_LEN + 1] = "", time[TIME_TEXT_LEN + 1];
     base64url_encode(token, slice_of(z->token, sizeof z->token));
     json_object_begin(o);
     json_key(o, "type");
-    json_put_str(o, "http-01");
+    json_put_str(o, t->name);
     json_key(o, "url");
-    json_put_str(o, challenge_url(r, z));
+    json_put_str(o, challenge_url(r, z, t));
     json_key(o, "status");
-    json_put_str(o, challenge_status_text(r, z));
+    json_put_str(o, challenge_status_text(r, z, t));
     json_key(o, "token");
     json_put_str(o, token);
-    if (z->validated_at_us > 0) {
+    if (decided && z->validated_at_us > 0) {
         request_time(time, z->validated_at_us / 1000000);
         json_key(o, "validated");
         json_put_str(o, time);
     }
-    if (z->error.n > 0) {
+    if (decided && z->error.n > 0) {
         json_key(o, "error");
         json_put_raw(o, z->error);
     }
     json_object_end(o);
 }
 
+void challenges_put(struct request *r, struct json_out *o, const struct authz_row *z)
+{
+    uint32_t shown = z->decided_by != 0 ? z->decided_by : z->challenges;
+    const struct challenge_type_row *t;
+    for (size_t i = 0; (t = challenge_type_at(i)) != NULL; i++)
+        if ((shown & (uint32_t)t->type) != 0) challenge_put(r, o, z, t);
+}
+
+// challenge_named is the challenge in the request's path; NULL: the authorization has none such,
+// and the request was answered.
+static const struct challenge_type_row *challenge_named(struct request *r,
+                                                        const struct authz_row *z)
+{
+    const struct challenge_type_row *t = challenge_type_named(r->segments[1]);
+    if (t != NULL && (z->challenges & (uint32_t)t->type) != 0) return t;
+    request_fail_absent(r, "challenge");
+    return NULL;
+}
+
 static void challenge_respond(struct request *r, const struct authz_row *z)
 {
+    const struct challenge_type_row *t = challenge_named(r, z);
+    if (t == NULL) return;
     char id[ID_TEXT_LEN + 1];
     struct json_out o;
     json_out_begin(&o, edge_scratch(r->edge));
-    challenge_put(r, &o, z);
+    challenge_put(r, &o, z, t);
     id_text(id, &z->id);
     r->link_up = request_url(r, "authz/%s", id);
     if (authz_poll_soon(r, z)) r->retry_after = RETRY_AFTER_S;
@@ -177,7 +211,8 @@ static void on_validated(struct validate_request *request, const struct validate
     store_authz_decide(e->store, &v->decide);
 }
 
-static struct running_validation *running_new(struct request *r, const struct authz_row *z)
+static struct running_validation *running_new(struct request *r, const struct authz_row *z,
+                                              const struct challenge_type_row *t)
 {
     struct edge *e = r->edge;
     struct running_validation *v = calloc(1, sizeof *v);
@@ -192,8 +227,9 @@ static struct running_validation *running_new(struct request *r, const struct au
     base64url_encode(v->thumbprint, slice_of(r->key.thumbprint, sizeof r->key.thumbprint));
     memcpy(v->value, z->identifier.value.p, z->identifier.value.n);
     v->request = (struct validate_request){
-        .method = CHALLENGE_HTTP_01,
+        .method = t->type,
         .identifier = {z->identifier.type, slice_of(v->value, z->identifier.value.n)},
+        .wildcard = z->wildcard,
         .token = slice_str(v->token),
         .thumbprint = slice_str(v->thumbprint),
         .policy = &r->tenant->policy,
@@ -202,16 +238,17 @@ static struct running_validation *running_new(struct request *r, const struct au
         .cmd = {.done = on_decided, .arena = &v->arena},
         .id = z->id,
         .order = z->order,
-        .by = CHALLENGE_HTTP_01,
+        .by = (uint32_t)t->type,
         .valid_until_us = edge_db_now_us(e) + r->tenant->settings->authz_valid_ms * 1000};
     shard_random(e->shard, &v->decide.tag, sizeof v->decide.tag);
     return v;
 }
 
-static struct err validation_begin(struct request *r, const struct authz_row *z)
+static struct err validation_begin(struct request *r, const struct authz_row *z,
+                                   const struct challenge_type_row *t)
 {
     struct edge *e = r->edge;
-    struct running_validation *v = running_new(r, z);
+    struct running_validation *v = running_new(r, z, t);
     if (v == NULL) return ERR(VALIDATE_BUSY);
     struct err err = map_put(&e->validations, v->authz.b, v);
     if (!failed(err)) err = validate_start(e->validator, &v->request);
@@ -223,8 +260,17 @@ static struct err validation_begin(struct request *r, const struct authz_row *z)
 
 static void challenge_begin(struct request *r, const struct authz_row *z)
 {
+    const struct challenge_type_row *t = challenge_named(r, z), *running = running_type(r, z);
+    if (t == NULL) return;
+    if (running != NULL && running != t) {
+        request_fail(r, PROBLEM_MALFORMED,
+                     "the authorization is being validated by its %s challenge already, which "
+                     "decides it",
+                     running->name);
+        return;
+    }
     // A second POST changes nothing.
-    struct err e = authz_is_pending(r, z) && !authz_is_running(r, z) ? validation_begin(r, z) : OK;
+    struct err e = authz_is_pending(r, z) && running == NULL ? validation_begin(r, z, t) : OK;
     if (failed(e))
         request_fail_err(r, e);
     else

@@ -1,6 +1,6 @@
 #include "api/acme/identifiers.h"
 
-enum { SHOWN_MAX = 100 };
+enum { SHOWN_MAX = 100, OFFERED_TEXT_MAX = 256 };
 
 static bool identifier_refuse(struct request *r, enum problem p, size_t i, struct slice value,
                               const char *why)
@@ -8,6 +8,25 @@ static bool identifier_refuse(struct request *r, enum problem p, size_t i, struc
     request_fail(r, p, "identifier %zu (%s) %s", i, request_text(r, slice_sub(value, 0, SHOWN_MAX)),
                  why);
     return false;
+}
+
+// provable says whether the tenant offers a challenge for it.
+static bool provable(const struct request *r, const struct identifier *id)
+{
+    bool wildcard;
+    struct identifier base = challenge_identifier(&wildcard, id);
+    return challenge_types_for(r->tenant->challenges, &base, wildcard) != 0;
+}
+
+static bool unprovable_refuse(struct request *r, size_t i, struct slice value)
+{
+    char offered[OFFERED_TEXT_MAX];
+    challenge_types_text(offered, sizeof offered, r->tenant->challenges);
+    return identifier_refuse(
+        r, PROBLEM_REJECTED_IDENTIFIER, i, value,
+        arena_printf(
+            request_arena(r), "is %s, which no challenge that is offered here can prove (%s)",
+            slice_starts(value, SLICE_LIT("*.")) ? "a wildcard" : "an identifier", offered));
 }
 
 // identifier_take reads element `i` into its canonical form; false: answered.
@@ -22,13 +41,11 @@ static bool identifier_take(struct request *r, struct json list, size_t i, struc
     if (!slice_eq_str(type, "dns"))
         return identifier_refuse(r, PROBLEM_UNSUPPORTED_IDENTIFIER, i, value,
                                  "is not of type \"dns\", the only one that this server takes");
-    if (value.n > 0 && value.p[0] == '*')
-        return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
-                                 "is a wildcard; this server cannot validate wildcards");
     out->type = IDENTIFIER_DNS;
-    return !failed(dns_name_canonical(&out->value, request_arena(r), value, false)) ||
-           identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
-                             "is not a DNS name that a certificate can carry");
+    if (failed(dns_name_canonical(&out->value, request_arena(r), value, true)))
+        return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
+                                 "is not a DNS name that a certificate can carry");
+    return provable(r, out) || unprovable_refuse(r, i, value);
 }
 
 static size_t duplicates_drop(struct identifier *ids, size_t count)

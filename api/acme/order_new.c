@@ -85,14 +85,18 @@ static bool authzs_make(struct request *r, struct order_new *n, const struct ide
     for (size_t i = 0; i < count; i++) {
         struct authz_row *z = &n->create.authzs[i];
         o->authzs[i] = edge_id(r->edge);
-        *z = (struct authz_row){.id = o->authzs[i],
-                                .account = r->account,
-                                .order = o->id,
-                                .tenant = o->tenant,
-                                .identifier = ids[i],
-                                .status = AUTHZ_PENDING,
-                                .challenges = CHALLENGE_HTTP_01,
-                                .expires_at_us = now_us + r->tenant->settings->authz_ms * 1000};
+        bool wildcard;
+        struct identifier proved = challenge_identifier(&wildcard, &ids[i]);
+        *z = (struct authz_row){
+            .id = o->authzs[i],
+            .account = r->account,
+            .order = o->id,
+            .tenant = o->tenant,
+            .identifier = proved,
+            .wildcard = wildcard,
+            .status = AUTHZ_PENDING,
+            .challenges = challenge_types_for(r->tenant->challenges, &proved, wildcard),
+            .expires_at_us = now_us + r->tenant->settings->authz_ms * 1000};
         shard_random(r->edge->shard, z->token, sizeof z->token);
     }
     o->authz_count = n->create.authz_count = count;

@@ -408,10 +408,5 @@ static enum validate_problem http_01_waits_for(const struct validation *v, char 
     return VALIDATE_CONNECTION;
 }
 
-const struct validate_method_row validate_http_01 = {.method = CHALLENGE_HTTP_01,
-                                                     .name = "http-01",
-                                                     .dns = true,
-                                                     .ip = true,
-                                                     .begin = http_01_begin,
-                                                     .abandon = http_01_abandon,
-                                                     .waits_for = http_01_waits_for};
+const struct validate_method_row validate_http_01 = {
+    .begin = http_01_begin, .abandon = http_01_abandon, .waits_for = http_01_waits_for};

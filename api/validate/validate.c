@@ -10,7 +10,14 @@
 #include "api/validate/validate_internal.h"
 #include "proto/base/pool.h"
 
-static const struct validate_method_row *const methods[] = {&validate_http_01};
+static const struct {
+    enum challenge_type method;
+    const struct validate_method_row *row;
+} methods[] = {
+#define X(IDENT, ident, bit, name, proves, usual) {CHALLENGE_##IDENT, &validate_##ident},
+#include "api/challenge_types.def"
+#undef X
+};
 
 struct validator {
     struct shard *shard;
@@ -26,7 +33,7 @@ struct resolver *validation_resolver(const struct validation *v) { return v->val
 static const struct validate_method_row *row_of(enum challenge_type method)
 {
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
-        if (methods[i]->method == method) return methods[i];
+        if (methods[i].method == method) return methods[i].row;
     return NULL;
 }
 
@@ -84,7 +91,7 @@ static void finish(struct validation *v)
     if (result.problem != VALIDATE_OK) {
         int n = snprintf(result.detail, sizeof result.detail,
                          "%s for %.100s: %.180s after %u %s in %s s (%.50s)",
-                         row_of(request->method)->name, name, cause, v->tries,
+                         challenge_type_row(request->method)->name, name, cause, v->tries,
                          v->tries == 1 ? "try" : "tries", took, resolvers);
         CHECK(n > 0);
     }
@@ -178,8 +185,7 @@ void validator_free(struct validator *v)
 
 struct err validate_start(struct validator *owner, struct validate_request *request)
 {
-    const struct validate_method_row *row = row_of(request->method);
-    bool fits = row != NULL && (request->identifier.type == IDENTIFIER_DNS ? row->dns : row->ip);
+    bool fits = challenge_types_for(request->method, &request->identifier, request->wildcard) != 0;
     if (!fits || request->token.n > VALIDATE_TOKEN_MAX ||
         request->thumbprint.n > VALIDATE_THUMBPRINT_TEXT_MAX)
         return ERR(VALIDATE_METHOD);

@@ -1,12 +1,12 @@
 // validate: proof that an ACME client controls an identifier. Called only through a typed message
 // and answering with a result, so that it can later run in another network zone (design.md section
 // 9). One validator per shard; asynchronous, bounded, retried. A new method is a row in
-// validate.c's table and a file of its own.
+// api/challenge_types.def and a file of its own.
 #pragma once
+#include "api/challenge_types.h"
 #include "cluster/core/address.h"
 #include "cluster/core/shard.h"
 #include "proto/der/name.h"
-#include "store/store.h"
 
 enum { VALIDATE_TOKEN_MAX = 128, VALIDATE_THUMBPRINT_TEXT_MAX = 48, VALIDATE_DETAIL_MAX = 400 };
 
@@ -63,7 +63,8 @@ struct validate_result {
 // struct validate_request is the caller's until `done` has run, exactly once.
 struct validate_request {
     enum challenge_type method;
-    struct identifier identifier; // borrowed
+    struct identifier identifier; // borrowed; without "*."
+    bool wildcard;                // every name below it is to be proved
     struct slice token;           // text; borrowed
     struct slice thumbprint;      // of the account key, base64url text; borrowed
     const struct validate_policy *policy;

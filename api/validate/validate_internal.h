@@ -23,9 +23,6 @@ struct validation {
 // no try could be started (out of memory). waits_for says, for a try whose time is over, what did
 // not come: a clause such as "10.1.2.3:80 did not answer", and what kind of problem that is.
 struct validate_method_row {
-    enum challenge_type method;
-    const char *name; // "http-01"
-    bool dns, ip;     // identifier types it can prove
     bool (*begin)(struct validation *v);
     void (*abandon)(struct validation *v);
     enum validate_problem (*waits_for)(const struct validation *v, char *out, size_t size);
@@ -43,4 +40,8 @@ void validation_try_end(struct validation *v, enum validate_problem problem, boo
 // connected socket.
 bool validation_target_allowed(const struct validate_policy *p, const struct sockaddr *a);
 
-extern const struct validate_method_row validate_http_01;
+// One for each row of api/challenge_types.def, in the file of its method.
+#define X(IDENT, ident, bit, name, proves, usual) \
+    extern const struct validate_method_row validate_##ident;
+#include "api/challenge_types.def"
+#undef X

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/challenge_types.h"
 #include "cluster/err.h"
 #include "tests/unit/unit.h"
 
@@ -97,6 +98,25 @@ static void the_default_denies_this_host_and_metadata(void **state)
     }
 }
 
+// What is offered unless a file says otherwise is what the table of challenges says.
+static void the_usual_challenges_are_offered(void **state)
+{
+    (void)state;
+    struct settings s;
+    char error[CONFIG_ERROR_MAX] = "";
+    assert_true(load(&s, error, good));
+    const struct config_list *names =
+        &((const struct tenant_settings *)s.tenants.items)->challenges;
+    const struct challenge_type_row *t;
+    size_t count = 0;
+    for (size_t i = 0; (t = challenge_type_at(i)) != NULL; i++)
+        if (t->usual) {
+            assert_true(count < names->count);
+            assert_string_equal(((const char *const *)names->items)[count++], t->name);
+        }
+    assert_int_equal(names->count, count);
+}
+
 static void hosts_are_taken_as_clients_write_them(void **state)
 {
     (void)state;
@@ -115,6 +135,9 @@ static void each_defect_is_named(void **state)
     static const struct {
         const char *from, *to, *sentence;
     } rows[] = {
+        {"profiles: [server", "challenges: [http-02], profiles: [server",
+         "tenants.default.challenges[0]: \"http-02\" is no challenge that this program has; "
+         "expected one of http-01"},
         {"default: true, ", "", "a.yaml:7:3: tenants: has not one default; expected default: true"},
         {"base_url: 'https://other.corp'", "hosts: [x], default: true",
          "a.yaml:7:3: tenants: has not one default"},
@@ -171,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_file_gives_its_values_and_defaults),
         cmocka_unit_test(the_default_denies_this_host_and_metadata),
+        cmocka_unit_test(the_usual_challenges_are_offered),
         cmocka_unit_test(hosts_are_taken_as_clients_write_them),
         cmocka_unit_test(each_defect_is_named),
     };

@@ -3,6 +3,7 @@
 #pragma once
 #include <libpq-fe.h>
 
+#include "api/challenge_types.h"
 #include "cluster/core/metrics.h"
 #include "store/store.h"
 #include "tests/support/pg.h"
