@@ -66,6 +66,7 @@ static struct err issuer_add(struct catalog *c, const struct signer_issuer *s)
     TRY(cert_parse(&cert, &note, &c->arena, copy->signer.certificate));
     copy->subject = cert.subject;
     copy->spki = cert.spki;
+    copy->ski = cert.ski;
     c->issuer_count++;
     return OK;
 }

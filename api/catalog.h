@@ -9,7 +9,7 @@
 // struct catalog_issuer: `signer` and what is read from its certificate once.
 struct catalog_issuer {
     struct signer_issuer signer;
-    struct slice subject, spki; // of the issuing certificate
+    struct slice subject, spki, ski; // of the issuing certificate
 };
 
 struct catalog {

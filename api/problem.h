@@ -6,6 +6,7 @@
 // The types that this server uses. X(ident, type, usual status)
 #define PROBLEMS(X)                                              \
     X(ACCOUNT_DOES_NOT_EXIST, "accountDoesNotExist", 400)        \
+    X(ALREADY_REPLACED, "alreadyReplaced", 409)                  \
     X(BAD_CSR, "badCSR", 400)                                    \
     X(BAD_NONCE, "badNonce", 400)                                \
     X(BAD_PUBLIC_KEY, "badPublicKey", 400)                       \

@@ -33,6 +33,7 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_ORDERS_LIST] = orders_list_send,
     [CMD_AUTHZ_GET] = authz_get_send,
     [CMD_CERTIFICATE_GET] = certificate_get_send,
+    [CMD_RENEWAL_GET] = renewal_get_send,
     [CMD_INTENT_GET] = intent_get_send,
 };
 

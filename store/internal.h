@@ -34,6 +34,7 @@ enum cmd_kind {
     CMD_ORDERS_LIST,
     CMD_AUTHZ_GET,
     CMD_CERTIFICATE_GET,
+    CMD_RENEWAL_GET,
     CMD_INTENT_GET,
     CMD_KIND_COUNT,
 };
@@ -154,6 +155,7 @@ void intent_get_send(struct flush *f);
 void intents_claim_send(struct flush *f);
 void certificate_commit_send(struct flush *f);
 void certificate_get_send(struct flush *f);
+void renewal_get_send(struct flush *f);
 void order_invalidate_send(struct flush *f);
 void intent_close_send(struct flush *f);
 void node_heartbeat_send(struct flush *f);
@@ -171,6 +173,12 @@ void account_row_read(struct account_row *out, const PGresult *r, int i, struct 
 // eab_locks_send locks the keys that accounts of this flush are made by or that are changed in it,
 // in order.
 void eab_locks_send(struct flush *f);
+
+// ---- replacement.c: the part of creating an order that is about the certificate that it replaces
+// replacements_mark gives the place of a certificate to its order, before the orders are inserted;
+// replacements_look tells those that did not get it, after.
+void replacements_mark(struct flush *f);
+void replacements_look(struct flush *f);
 
 // ---- leaves.c: which partitions there are
 // leaves_want makes the store look again when a leaf that `cmd` needs is not in its list and that

@@ -4,7 +4,14 @@
 #include "proto/base/id.h"
 #include "proto/base/slice.h"
 
-enum leaf_table { LEAF_ORDERS, LEAF_AUTHZS, LEAF_INTENTS, LEAF_CERTIFICATES, LEAF_TABLE_COUNT };
+enum leaf_table {
+    LEAF_ORDERS,
+    LEAF_AUTHZS,
+    LEAF_INTENTS,
+    LEAF_CERTIFICATES,
+    LEAF_REPLACEMENTS,
+    LEAF_TABLE_COUNT
+};
 enum { LEAF_NAME_MAX = 48 };
 
 // A leaf's key is the number of its hour (authorizations: day) since 1970.
@@ -12,6 +19,9 @@ int64_t leaf_of_id(enum leaf_table table, const struct id *id);
 int64_t leaf_of_serial(const uint8_t *serial); // 20 octets, hour in the first three
 int64_t leaf_at(enum leaf_table table, int64_t unix_s);
 unsigned leaf_span_s(enum leaf_table table);
+// leaf_follows says whose leaf must have gone before one of this table may: intents go after the
+// orders of their hour, replacements after the certificates. False for a table that decides itself.
+bool leaf_follows(enum leaf_table *out, enum leaf_table table);
 const char *leaf_table_name(enum leaf_table table);
 // leaf_name writes "orders_2026112409". leaf_parse is the reverse; false for other names.
 void leaf_name(char out[LEAF_NAME_MAX], enum leaf_table table, int64_t key);

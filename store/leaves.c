@@ -23,6 +23,8 @@ static bool have_of_order(const struct store *s, const struct store_order_create
 {
     for (size_t i = 0; i < c->authz_count; i++)
         if (!have_id(s, LEAF_AUTHZS, &c->authzs[i].id)) return false;
+    if (c->replacing && !leaves_have(s, LEAF_REPLACEMENTS, leaf_of_serial(c->replaced)))
+        return false;
     return have_id(s, LEAF_ORDERS, &c->order.id);
 }
 
@@ -65,6 +67,10 @@ static bool have_all(const struct store *s, const struct store_cmd *cmd, bool ro
         return rows_only ||
                leaves_have(s, LEAF_CERTIFICATES,
                            leaf_of_serial(((const struct store_certificate_get *)cmd)->serial));
+    case CMD_RENEWAL_GET:
+        return rows_only ||
+               leaves_have(s, LEAF_CERTIFICATES,
+                           leaf_of_serial(((const struct store_renewal_get *)cmd)->serial));
     default:
         return true;
     }
@@ -128,6 +134,6 @@ void leaves_load(struct store *s)
               "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
               "WHERE NOT i.inhdetachpending AND i.inhparent IN "
               "('orders'::regclass, 'authorizations'::regclass, 'intents'::regclass, "
-              "'certificates'::regclass)");
+              "'certificates'::regclass, 'replacements'::regclass)");
     conn_submit(s->reader);
 }

@@ -1,10 +1,12 @@
 // order: orders with the authorizations made for them, read, listed and written; and the end of an
 // order that cannot be finished.
+#include <stdio.h>
+
 #include "store/internal.h"
 
 #define ORDER_COLUMNS                                                                             \
     "id, account, tenant, status::bigint, identifiers, authzs, authzs_pending::bigint, profile, " \
-    "not_before, not_after, error, coalesce(serial, ''::bytea), expires_at, created_at"
+    "not_before, not_after, error, coalesce(serial, ''::bytea), expires_at, created_at, replaces"
 
 static int64_t create_leaf(const struct store_cmd *cmd)
 {
@@ -55,19 +57,30 @@ static struct slice authzs_of(const struct order_row *o)
     return slice_of(o->authzs, o->authz_count * sizeof *o->authzs);
 }
 
-static void orders_insert(struct flush *f, int64_t leaf)
+// replacing_leaf is the leaf of the certificate that the order replaces, LEAF_NONE: of none.
+enum { LEAF_NONE = 0 };
+static int64_t replacing_leaf(const struct store_cmd *cmd)
+{
+    const struct store_order_create *c = (const struct store_order_create *)cmd;
+    return c->replacing ? leaf_of_serial(c->replaced) : LEAF_NONE;
+}
+
+// orders_insert: the orders of one leaf that replace certificates of one leaf, or none. An order
+// that replaces a certificate is inserted where its mark has been made (replacement.c).
+static void orders_insert(struct flush *f, int64_t leaf, int64_t replacing)
 {
     struct params p, q;
-    char name[LEAF_NAME_MAX];
-    size_t at = 0, col[12];
-    static const enum pg_type types[] = {PG_UUID, PG_UUID, PG_TEXT, PG_INT8, PG_BYTEA, PG_BYTEA,
-                                         PG_INT8, PG_TEXT, PG_INT8, PG_INT8, PG_INT8,  PG_INT8};
+    char name[LEAF_NAME_MAX], marks[LEAF_NAME_MAX], join[160] = "";
+    size_t at = 0, col[14];
+    static const enum pg_type types[] = {PG_UUID,  PG_UUID, PG_TEXT, PG_INT8, PG_BYTEA,
+                                         PG_BYTEA, PG_INT8, PG_TEXT, PG_INT8, PG_INT8,
+                                         PG_INT8,  PG_INT8, PG_TEXT, PG_BYTEA};
     params_init(&p);
     params_init(&q);
-    for (size_t i = 0; i < 12; i++) col[i] = params_array(&p, types[i]);
-    size_t id = params_array(&q, PG_UUID);
+    for (size_t i = 0; i < 14; i++) col[i] = params_array(&p, types[i]);
+    size_t id = params_array(&q, PG_UUID), rows = 0;
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ORDER_CREATE, &at)) != NULL;) {
-        if (create_leaf(cmd) != leaf) continue;
+        if (create_leaf(cmd) != leaf || replacing_leaf(cmd) != replacing) continue;
         const struct store_order_create *c = (struct store_order_create *)cmd;
         const struct order_row *o = &c->order;
         params_put_id(&p, col[0], &o->id);
@@ -82,18 +95,31 @@ static void orders_insert(struct flush *f, int64_t leaf)
         params_put_int(&p, col[9], o->not_after);
         params_put_int(&p, col[10], o->expires_at_us);
         params_put_int(&p, col[11], c->key_version);
+        params_put_text(&p, col[12], o->replaces);
+        params_put_bytes(&p, col[13], slice_of(c->replaced, c->replacing ? SERIAL_LEN : 0));
         params_put_id(&q, id, &o->id);
+        rows++;
+    }
+    if (rows == 0) {
+        params_fini(&p);
+        params_fini(&q);
+        return;
     }
     leaf_name(name, LEAF_ORDERS, leaf);
+    leaf_name(marks, LEAF_REPLACEMENTS, replacing);
+    if (replacing != LEAF_NONE)
+        snprintf(join, sizeof join, "JOIN %s r ON r.serial = t.replaced AND r.order_id = t.id ",
+                 marks);
     flush_add(f, &p, flush_nothing,
               "INSERT INTO %s SELECT t.id, t.account, t.tenant, t.status, t.identifiers, t.authzs, "
-              "t.pending, t.profile, t.not_before, t.not_after, '', NULL, t.expires_at, now_us() "
-              "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) t(id, account, "
-              "tenant, status, identifiers, authzs, pending, profile, not_before, not_after, "
-              "expires_at, key_version) "
+              "t.pending, t.profile, t.not_before, t.not_after, '', NULL, t.expires_at, now_us(), "
+              "t.replaces "
+              "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) t(id, "
+              "account, tenant, status, identifiers, authzs, pending, profile, not_before, "
+              "not_after, expires_at, key_version, replaces, replaced) "
               "JOIN accounts a ON a.id = t.account AND a.status = 1 AND a.tenant = t.tenant AND "
-              "a.key_version = t.key_version ORDER BY t.id ON CONFLICT DO NOTHING",
-              name);
+              "a.key_version = t.key_version %sORDER BY t.id ON CONFLICT DO NOTHING",
+              name, join);
     flush_add(f, &q, on_created, "SELECT id, created_at FROM %s WHERE id = ANY($1)", name);
 }
 
@@ -170,10 +196,13 @@ void order_create_send(struct flush *f)
     size_t at = 0;
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_ORDER_CREATE, &at)) != NULL;)
         ((struct store_order_create *)cmd)->outcome = ORDER_ACCOUNT_NOT_VALID;
+    replacements_mark(f);
     for (int64_t leaf = -1; flush_leaf_next(f, CMD_ORDER_CREATE, create_leaf, &leaf);) {
-        orders_insert(f, leaf);
+        for (int64_t hour = -1; flush_leaf_next(f, CMD_ORDER_CREATE, replacing_leaf, &hour);)
+            orders_insert(f, leaf, hour);
         for (int64_t day = -1; authz_leaf_next(f, leaf, &day);) authzs_insert(f, day, leaf);
     }
+    replacements_look(f);
 }
 
 // ---- get
@@ -191,7 +220,8 @@ static void row_read(struct order_row *out, const PGresult *r, int i, struct sto
                               .not_after = col_int(r, i, 9),
                               .error = col_dup(r, i, 10, cmd),
                               .expires_at_us = col_int(r, i, 12),
-                              .created_at_us = col_int(r, i, 13)};
+                              .created_at_us = col_int(r, i, 13),
+                              .replaces = col_dup(r, i, 14, cmd)};
     struct slice authzs = col_bytes(r, i, 5), serial = col_bytes(r, i, 11);
     out->authz_count = authzs.n / sizeof(struct id);
     out->authzs = ARENA_ARRAY(cmd->arena, struct id, out->authz_count + 1);

@@ -25,7 +25,8 @@ static const char *column_of(enum leaf_table table)
     static const char *const columns[LEAF_TABLE_COUNT] = {[LEAF_ORDERS] = "id",
                                                           [LEAF_AUTHZS] = "id",
                                                           [LEAF_INTENTS] = "order_id",
-                                                          [LEAF_CERTIFICATES] = "serial"};
+                                                          [LEAF_CERTIFICATES] = "serial",
+                                                          [LEAF_REPLACEMENTS] = "serial"};
     return columns[table];
 }
 
@@ -154,13 +155,15 @@ static bool listed_read(struct listed *out, const PGresult *r, int i)
 static void drop_plan(struct maintenance *m, const struct leaf_set *attached, struct listed x,
                       unsigned *checks)
 {
+    enum leaf_table before;
+    bool follows = leaf_follows(&before, x.table);
     if (!x.attached && x.marked)
         work_add(m, WORK_DROP, x.table, x.key);
     else if (x.pending)
         work_add(m, WORK_FINISH, x.table, x.key);
-    else if (!x.attached || (x.table == LEAF_INTENTS && leaf_set_has(attached, LEAF_ORDERS, x.key)))
-        return; // an operator's; or an intent leaf: goes after its orders
-    else if (x.table == LEAF_INTENTS)
+    else if (!x.attached || (follows && leaf_set_has(attached, before, x.key)))
+        return; // an operator's; or not its turn yet
+    else if (follows)
         work_add(m, WORK_MARK, x.table, x.key);
     else if ((*checks)++ < CHECKS_MAX)
         work_add(m, WORK_CHECK, x.table, x.key);
@@ -189,13 +192,14 @@ static void on_list(struct maintenance *m, const PGresult *r)
     m->listed = true;
 }
 
-#define LIST_SQL                                                                            \
-    "SELECT c.relname::text, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false), " \
-    "coalesce(obj_description(c.oid, 'pg_class') = '" MARK "', false), now_us() / 1000000 " \
-    "FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid "                        \
-    "WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class "        \
-    "WHERE oid = 'orders'::regclass) "                                                      \
-    "AND c.relname ~ '^(orders|authorizations|intents|certificates)_[0-9]+$' ORDER BY c.relname"
+#define LIST_SQL                                                                                  \
+    "SELECT c.relname::text, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false), "       \
+    "coalesce(obj_description(c.oid, 'pg_class') = '" MARK "', false), now_us() / 1000000 "       \
+    "FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid "                              \
+    "WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class "              \
+    "WHERE oid = 'orders'::regclass) "                                                            \
+    "AND c.relname ~ '^(orders|authorizations|intents|certificates|replacements)_[0-9]+$' ORDER " \
+    "BY c.relname"
 
 // ---- steps
 

@@ -25,7 +25,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 4 }; // the version this program needs
+enum { STORE_SCHEMA_VERSION = 5 }; // the version this program needs
 
 struct store_options {
     const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
@@ -285,18 +285,27 @@ struct order_row {
     uint8_t serial[SERIAL_LEN]; // of the certificate, once valid
     int64_t expires_at_us;
     int64_t created_at_us;
+    struct slice replaces; // the certificate's identifier as the client wrote it; empty: none
 };
 
 // store_order_create inserts the order with its new pending authorizations (authzs[i].order is set
-// to the order). The account must be valid and its key the one that verified the request.
-enum order_create_outcome { ORDER_CREATED = 1, ORDER_ACCOUNT_NOT_VALID };
+// to the order). The account must be valid and its key the one that verified the request. With
+// `replacing` it takes the place of the certificate `replaced` in the same commit (RFC 9773
+// section 5), which must be the account's: the place is free, or is that of the order `instead_of`,
+// which the caller has seen to have ended. Of several that meet one gets it; the others get
+// ORDER_REPLACED.
+enum order_create_outcome { ORDER_CREATED = 1, ORDER_ACCOUNT_NOT_VALID, ORDER_REPLACED };
 struct store_order_create {
     struct store_cmd cmd;
     struct order_row order;
     uint32_t key_version;
     struct authz_row *authzs; // the pending ones to insert
     size_t authz_count;
+    bool replacing;
+    uint8_t replaced[SERIAL_LEN];
+    struct id instead_of; // all-zero: nobody's
     enum order_create_outcome outcome;
+    struct id replaced_by; // out, with ORDER_REPLACED: who has the place
 };
 void store_order_create(struct store *s, struct store_order_create *c);
 
@@ -412,6 +421,25 @@ struct store_certificate_get {
     struct slice der;
 };
 void store_certificate_get(struct store *s, struct store_certificate_get *c);
+
+// ---- renewal (RFC 9773)
+// store_renewal_get reads by serial what renewal information is made of, without the certificate:
+// so in every storage mode. `moved`: a rule that is in force moves its window to somewhere in
+// moved_from..moved_until (seconds); of several the one that begins first. `replaced_by` is the
+// order that has its place, all-zero: none.
+struct store_renewal_get {
+    struct store_cmd cmd;
+    uint8_t serial[SERIAL_LEN];
+    bool found;
+    struct id order, account;
+    struct slice tenant, profile;
+    uint16_t issuer;
+    int64_t not_before, not_after;
+    bool moved;
+    int64_t moved_from, moved_until;
+    struct id replaced_by;
+};
+void store_renewal_get(struct store *s, struct store_renewal_get *c);
 
 // store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
 // for good). `done_now` false: it was not PROCESSING, `order_status` says what it is (0: no such

@@ -66,6 +66,7 @@ void directory_get(struct request *r)
     url_put(r, &o, "newAccount", "new-account");
     url_put(r, &o, "newOrder", "new-order");
     url_put(r, &o, "keyChange", "key-change");
+    url_put(r, &o, "renewalInfo", "renewal-info");
     meta_put(r, &o);
     json_object_end(&o);
     r->max_age = MAX_AGE_S;

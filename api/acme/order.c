@@ -40,6 +40,10 @@ static void order_put(struct request *r, struct json_out *o, const struct order_
         json_key(o, "profile");
         json_put_string(o, row->profile);
     }
+    if (row->replaces.n > 0) { // RFC 9773 section 5
+        json_key(o, "replaces");
+        json_put_string(o, row->replaces);
+    }
     json_key(o, "authorizations");
     json_array_begin(o);
     for (size_t i = 0; i < row->authz_count; i++) {

@@ -3,6 +3,7 @@
 #include "api/acme/handlers.h"
 #include "api/acme/identifiers.h"
 #include "api/acme/order.h"
+#include "api/acme/replaces.h"
 #include "api/eab.h"
 #include "api/err.h"
 #include "api/events.h"
@@ -23,6 +24,10 @@ static void on_created(struct store_cmd *cmd, struct err err)
     request_stage(r, &METRIC_STAGE_STORE);
     if (failed(err)) {
         request_fail_err(r, err);
+        return;
+    }
+    if (n->create.outcome == ORDER_REPLACED) {
+        replaces_refuse(r);
         return;
     }
     if (n->create.outcome != ORDER_CREATED) {
@@ -129,6 +134,12 @@ static bool order_fill(struct request *r, struct order_new *n, const struct iden
     return false;
 }
 
+static void create(struct request *r, void *ctx)
+{
+    struct order_new *n = ctx;
+    store_order_create(r->edge->store, &n->create);
+}
+
 // on_key: what the account's binding key allows is known.
 static void on_key(struct request *r, const struct eab_row *key)
 {
@@ -138,7 +149,7 @@ static void on_key(struct request *r, const struct eab_row *key)
         return;
     n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
     n->create.key_version = r->key_version;
-    store_order_create(r->edge->store, &n->create);
+    replaces_check(r, &n->create, n->ids, n->count, create, n);
 }
 
 void order_new(struct request *r)

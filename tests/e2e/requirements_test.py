@@ -1,5 +1,6 @@
 """requirements: what ACME clients need of a server, by the numbers of docs/client-requirements.md, over the wire. A function per number; `rules` hold for every answer that any of them sees."""
 import base64
+import datetime
 import http.client
 import json
 import re
@@ -7,6 +8,8 @@ import socket
 import ssl
 import subprocess
 import time
+
+from cryptography import x509
 
 from certmill import Client, Dev, Responder, b64, check, csr_make
 
@@ -31,7 +34,7 @@ def json_rules(what, text, base):
     for name, value in strings(document):
         if name == "status":
             check(value in STATUSES, f"{what}: status {value}")  # 42
-        if name in ("expires", "validated"):
+        if name in ("expires", "validated", "start", "end"):
             check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value), f"{what}: {name} {value}")  # 51
         if value.startswith(("http:", "https:")):
             check(value.startswith(base + "/"), f"{what}: {value} is not below {base}")  # 6
@@ -51,9 +54,12 @@ def rules(method, url, answer):
     check("Content-Encoding" not in answer.headers, f"{what}: compressed")  # 5
     if method == "POST" or answer.status >= 400:
         check(re.fullmatch(r"[A-Za-z0-9_-]{20,128}", answer.headers.get("Replay-Nonce", "") if method == "POST" else "x" * 20), f"{what}: Replay-Nonce {answer.headers['Replay-Nonce']}")  # 17, 18
-    check(answer.status in (200, 201, 400, 401, 403, 404, 405, 413, 415, 421, 503) or (answer.status == 204 and method == "GET"), what)  # 14
+    check(answer.status in (200, 201, 400, 401, 403, 404, 405, 409, 413, 415, 421, 503) or (answer.status == 204 and method == "GET"), what)  # 14
     check(f'<{base}/acme/default/directory>;rel="index"' in answer.headers.get_all("Link", []) or answer.status in (413, 421) or "/acme/nobody" in url or "/acme/" not in url, f"{what}: no index")  # 16
-    if "Retry-After" in answer.headers:
+    information = "/renewal-info/" in url and answer.status == 200
+    if information:
+        check(3600 <= int(answer.headers["Retry-After"]) <= 21600 and answer.headers["Retry-After"].isdigit(), f"{what}: Retry-After {answer.headers['Retry-After']}")  # 53
+    elif "Retry-After" in answer.headers:
         check(re.fullmatch(r"[1-9]\d?", answer.headers["Retry-After"]) and int(answer.headers["Retry-After"]) <= 60, f"{what}: Retry-After {answer.headers['Retry-After']}")  # 47, 58
     check(len(answer.body) < 65536, f"{what}: {len(answer.body)} bytes")  # 9
     kind, text = answer.headers["Content-Type"], answer.body.decode()
@@ -63,7 +69,7 @@ def rules(method, url, answer):
         check(problem["status"] == answer.status and isinstance(problem["type"], str) and problem["detail"], f"{what}: {problem}")  # 12
     elif kind == "application/json":  # 10
         document = json_rules(what, text, base) if method != "HEAD" else {}
-        if document.get("status") not in ("pending", "processing"):
+        if document.get("status") not in ("pending", "processing") and not information:
             check("Retry-After" not in answer.headers, f"{what}: Retry-After with {text}")  # 47
     else:
         check(kind in (None, "application/pem-certificate-chain") and (kind or not text), f"{what}: {kind}")  # 13
@@ -347,6 +353,68 @@ def r52(dev, _):
         check(there == (name in directory) and directory.get(name, base + path) == base + path, f"{name}: {directory}")
         check(answer.body.decode().count(name) == there, f"{name} is there as other text, too")  # 50
     check(directory["meta"].get("externalAccountRequired", True) is True, answer.body)
+
+
+def certificate_id(pem):
+    """The identifier of RFC 9773 section 4.1."""
+    cert = x509.load_pem_x509_certificate(pem.encode())
+    aki = cert.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    check(aki.authority_cert_issuer is None and aki.authority_cert_serial_number is None, "authority key identifier with more than the key id")  # 54
+    serial = cert.serial_number.to_bytes(cert.serial_number.bit_length() // 8 + 1, "big")
+    return f"{b64(aki.key_identifier)}.{b64(serial)}", cert
+
+
+def moment(text):
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def r36(dev, responder):
+    client, other = Strict(dev), Strict(dev)
+    client.register()
+    other.register()
+    before, _ = certificate_id(client.obtain(["replaced.internal.test", "too.internal.test"], responder))
+    foreign, _ = certificate_id(other.obtain(["replaced.internal.test"], responder))
+
+    def refused(replaces, names=("replaced.internal.test",)):
+        answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": n} for n in names], "replaces": replaces})
+        return answer.status, answer.type()
+
+    for bad in (foreign, before + "=", before[:-1] + ("A" if before[-1] != "A" else "E"), "x", 7, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"):
+        check(refused(bad) == (400, "malformed"), str(bad))
+    check(refused(before, ["another.internal.test"]) == (400, "malformed"), "nothing in common")
+    order = client.new_order(["replaced.internal.test"], replaces=before)
+    check(order["replaces"] == before and client.post(order["url"]).json()["replaces"] == before, str(order))
+    check(refused(before) == (409, "alreadyReplaced"), "replaced twice")
+    client.authorize(order, responder)
+    after, _ = certificate_id(client.finish(order, ["replaced.internal.test"]))
+    check(client.post(order["url"]).json()["replaces"] == before and refused(before) == (409, "alreadyReplaced"), "replaced for good")
+    order = client.new_order(["replaced.internal.test"], replaces=after)  # given back by an order that fails
+    check(refused(after) == (409, "alreadyReplaced"), "replaced twice")
+    client.post(order["authorizations"][0], {"status": "deactivated"})
+    check(client.new_order(["replaced.internal.test"], replaces=after)["replaces"] == after, "not given back")
+
+
+def r53(dev, responder):
+    client = Strict(dev)
+    client.register()
+    for profile in client.directory["meta"]["profiles"]:
+        order = client.new_order(["window.internal.test"], profile=profile)
+        client.authorize(order, responder)
+        name, cert = certificate_id(client.finish(order, ["window.internal.test"]))
+        url = client.directory["renewalInfo"] + "/" + name
+        life = (cert.not_valid_after - cert.not_valid_before).total_seconds() + 1
+        if life < 86400:
+            continue  # what is asked for less often than it lives has a Retry-After of its own
+        answer = client.get(url)
+        window = answer.json()["suggestedWindow"]
+        start, end = ((moment(window[which]) - cert.not_valid_before).total_seconds() / life for which in ("start", "end"))
+        check(answer.status == 200 and 0.5 <= start < end < 2 / 3 and (end - start) * life >= 2, f"{profile}: {window}")  # 55
+        check(client.get(url).body == answer.body and client.request("HEAD", url).status == 200, "another answer")
+        padded = name.split(".")[0] + "." + b64(b"\0" + cert.serial_number.to_bytes(20, "big"))
+        check(client.get(client.directory["renewalInfo"] + "/" + padded).body == answer.body, "a zero octet in front")
+    for path, status in (("x", 400), (name + "=", 400), (name.replace(".", ""), 400), ("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", 404), ("AQID." + name.split(".")[1], 404)):
+        answer = client.get(client.directory["renewalInfo"] + "/" + path)
+        check((answer.status, answer.type()) == (status, "malformed"), f"{path}: {answer.status}")
 
 
 def r57(dev, responder):

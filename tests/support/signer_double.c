@@ -108,6 +108,13 @@ static struct slice ca_extension(struct arena *a)
                           MAKE_SEQUENCE(a, MAKE_TLV(a, 0x01, slice_of(yes, 1))));
 }
 
+static struct slice issuer_extensions(struct arena *a)
+{
+    return MAKE_JOINED(a, ca_extension(a),
+                       make_extension(a, OID_SUBJECT_KEY_ID, false,
+                                      MAKE_TLV(a, 0x04, SLICE_LIT(SIGNER_DOUBLE_KEY_ID))));
+}
+
 static void serial_of(uint8_t out[SERIAL_LEN], const struct intent *in)
 {
     uint8_t hash[HASH_LEN];
@@ -146,7 +153,8 @@ void signer_double_init(void)
     (void)make_key(KEY_P256, 0, 77); // before there are threads
     world.subject = name(a, "double's issuing CA");
     struct slice tbs = tbs_make(a, integer(a, one, 1), name(a, "double's root"), world.subject,
-                                1700000000, 2040000000, make_spki(a, world.key), ca_extension(a));
+                                1700000000, 2040000000, make_spki(a, world.key),
+                                issuer_extensions(a));
     world.certificate = signed_by(a, tbs, world.key);
     world.mode = DOUBLE_HONEST;
 }

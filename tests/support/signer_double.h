@@ -33,6 +33,8 @@ enum double_mode {
     DOUBLE_MODE_COUNT
 };
 #define DOUBLE_FIRST_LIE DOUBLE_OTHER_KEY
+// The subject key identifier of its issuing certificate.
+#define SIGNER_DOUBLE_KEY_ID "the double's key id."
 
 // signer_double_init makes the CA; before the front end starts. signer_double_fini frees it.
 void signer_double_init(void);

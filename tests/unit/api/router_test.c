@@ -61,6 +61,9 @@ static void routes_match_whole_segments(void **state)
         {"chall/abc/", NULL, NULL},
         {"chall/abc/x/y", NULL, NULL},
         {"cert/x-_", "cert/*", "x-_"},
+        {"renewal-info", "renewal-info", ""},
+        {"renewal-info/a.b", "renewal-info/*", "a.b"},
+        {"renewal-info/a.b/", NULL, NULL},
         {"order/", NULL, NULL},
         {"order", NULL, NULL},
         {"order//finalize", NULL, NULL},
@@ -71,7 +74,6 @@ static void routes_match_whole_segments(void **state)
         {"", NULL, NULL},
         // What is not served yet must not be found.
         {"revoke-cert", NULL, NULL},
-        {"renewal-info", NULL, NULL},
         {"new-authz", NULL, NULL},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -56,7 +56,7 @@ static void serials_lie_within_the_bounds_of_their_hour(void **state)
     leaf_bounds(lower, upper, LEAF_CERTIFICATES, 0x079d0f);
     assert_string_equal(lower, "'\\x079d0f'::bytea");
     assert_string_equal(upper, "'\\x079d10'::bytea");
-    leaf_bounds(lower, upper, LEAF_CERTIFICATES, 0x07ffff); // carries
+    leaf_bounds(lower, upper, LEAF_REPLACEMENTS, 0x07ffff); // carries
     assert_string_equal(upper, "'\\x080000'::bytea");
 }
 
@@ -79,6 +79,8 @@ static void names_can_be_read_back(void **state)
     assert_string_equal(name, "orders_2026112410");
     leaf_name(name, LEAF_AUTHZS, leaf_at(LEAF_AUTHZS, 1795514400));
     assert_string_equal(name, "authorizations_20261124");
+    leaf_name(name, LEAF_REPLACEMENTS, leaf_at(LEAF_REPLACEMENTS, 1795514400));
+    assert_string_equal(name, "replacements_2026112410");
     static const char *const others[] = {"orders",
                                          "orders_",
                                          "orders_20261124",

@@ -78,11 +78,20 @@ static void accounts_of_version_1_keep_their_keys(void **state)
     sql_on(c, "CREATE TABLE schema_version (version integer PRIMARY KEY, checksum text NOT NULL, "
               "applied_at timestamptz NOT NULL)");
     sql_on(c, "INSERT INTO schema_version VALUES (1, '%s', now())", checksum);
+    char sql[PARTITION_SQL_MAX];
+    partition_make_sql(sql, LEAF_CERTIFICATES, 400000, 0); // of 2015: a certificate that lives
+    sql_on(c, "%s", sql);
     if (failed(store_migrate(old, &from, &to, note, sizeof note))) fail_msg("%s", note);
     assert_int_equal(from, 1);
     PGresult *r = PQexec(c, "SELECT count(*) FROM accounts a JOIN account_keys k ON k.account = "
                             "a.id AND k.tenant = a.tenant AND k.thumbprint = a.thumbprint");
     assert_string_equal(PQgetvalue(r, 0, 0), "10");
+    PQclear(r);
+    // And each of its certificates can be replaced.
+    r = PQexec(c,
+               "SELECT count(*) FROM pg_inherits WHERE inhrelid = "
+               "to_regclass('replacements_2015081916') AND inhparent = 'replacements'::regclass");
+    assert_string_equal(PQgetvalue(r, 0, 0), "1");
     PQclear(r);
     PQfinish(c);
 }
@@ -108,6 +117,7 @@ static void the_first_partitions_are_made(void **state)
     assert_int_equal(sql_int(count, "orders"), 51);
     assert_int_equal(sql_int(count, "intents"), 51);
     assert_int_equal(sql_int(count, "certificates"), 51);
+    assert_int_equal(sql_int(count, "replacements"), 51);
     assert_in_range(sql_int(count, "authorizations"), 3, 4);
     // No index on a status, room for HOT updates on each leaf, and no DEFAULT partition.
     assert_int_equal(sql_int("SELECT count(*) FROM pg_indexes WHERE indexdef ~ 'status'"), 0);

@@ -80,13 +80,14 @@ static void more_are_made_ahead(void **state)
     lease_take(1, false);
     struct store_partitions_tend t = tend(55);
     assert_ok(result(&t.cmd));
-    assert_in_range(t.made, 21, 25); // 7 hours of three tables, perhaps a day
+    assert_in_range(t.made, 28, 33); // 7 hours of four tables, perhaps a day
     for (int64_t h = hour_now() - 2; h <= hour_now() + 54; h++) {
         assert_true(leaf_is(LEAF_ORDERS, h) && leaf_is(LEAF_INTENTS, h));
         assert_true(leaf_is(LEAF_CERTIFICATES, h) && leaf_is(LEAF_AUTHZS, h / 24));
+        assert_true(leaf_is(LEAF_REPLACEMENTS, h));
     }
     t = tend(55);
-    assert_in_range(t.made, 0, 4); // all are there (unless the hour has just changed)
+    assert_in_range(t.made, 0, 5); // all are there (unless the hour has just changed)
     // What was just made is used at once.
     struct account_row a = account_make();
     uint8_t random[10] = {3};
@@ -104,7 +105,8 @@ static void what_is_past_is_dropped(void **state)
 {
     (void)state;
     int64_t old = hour_now() - OLD_H;
-    static const enum leaf_table tables[] = {LEAF_ORDERS, LEAF_INTENTS, LEAF_CERTIFICATES};
+    static const enum leaf_table tables[] = {LEAF_ORDERS, LEAF_INTENTS, LEAF_CERTIFICATES,
+                                             LEAF_REPLACEMENTS};
     char text[UUID_TEXT_SIZE];
     for (size_t i = 0; i < COUNT_OF(tables); i++) leaf_make(tables[i], old);
     leaf_make(LEAF_AUTHZS, old / 24 - 1);
@@ -117,9 +119,11 @@ static void what_is_past_is_dropped(void **state)
     assert_true(g.found);
     struct store_partitions_tend t = tend(50);
     assert_ok(result(&t.cmd));
-    assert_int_equal(t.dropped, 3); // the intents go when no orders are left: in the next run
+    assert_int_equal(t.dropped, 3);
+    // What goes when the orders or certificates of its hour have gone: in the next run.
+    assert_true(leaf_is(LEAF_INTENTS, old) && leaf_is(LEAF_REPLACEMENTS, old));
     t = tend(50);
-    assert_int_equal(t.dropped, 1);
+    assert_int_equal(t.dropped, 2);
     for (size_t i = 0; i < COUNT_OF(tables); i++) assert_false(leaf_is(tables[i], old));
     assert_int_equal(
         sql_int("SELECT count(*) FROM intents_open WHERE order_id = '%s'", uuid_text(text, &id)),
