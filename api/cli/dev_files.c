@@ -130,6 +130,7 @@ bool dev_front_config(struct dev *d, unsigned i)
              "    default: true\n"
              "    hosts: [\"localhost:%u\", \"127.0.0.1:%u\", \"[::1]:%u\", \"%s:%u\"]\n"
              "    profiles: [server, client-server, short]\n"
+             "    eab: optional\n"
              "    validation:\n"
              "      denied: []\n"
              "      http_port: %u\n"

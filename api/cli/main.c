@@ -18,6 +18,7 @@ static const struct {
     {"dev", dev_main, "everything on this machine: PostgreSQL, CA, signer, front end"},
     {"init", init_main, "make the keys and certificates of a new CA (the signer's ceremony)"},
     {"migrate", migrate_main, "bring a database to this version's schema"},
+    {"eab", eab_main, "keys for external account binding: create, list, show, disable ..."},
     {"config", config_main, "check a front end's configuration, or print its reference"},
 };
 

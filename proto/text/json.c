@@ -132,10 +132,16 @@ static struct err check_value(struct arena *a, yyjson_val *v, unsigned depth)
 
 struct err json_parse(struct json *out, struct arena *a, struct slice text)
 {
+    return json_parse_large(out, a, text, JSON_VALUE_COUNT_MAX);
+}
+
+struct err json_parse_large(struct json *out, struct arena *a, struct slice text,
+                            size_t value_count_max)
+{
     struct room room = {.arena = a};
     yyjson_alc alc = {.malloc = alc_malloc, .realloc = alc_realloc, .free = alc_free, .ctx = &room};
     yyjson_read_err error = {0};
-    if (value_count_bound(text) > JSON_VALUE_COUNT_MAX) return ERR(JSON_TOO_LARGE);
+    if (value_count_bound(text) > value_count_max) return ERR(JSON_TOO_LARGE);
     // Without YYJSON_READ_INSITU the text is copied, not changed: the cast takes const from bytes
     // that are only read.
     yyjson_doc *doc = text.n == 0 ? NULL

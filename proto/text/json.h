@@ -20,6 +20,10 @@ enum { JSON_DEPTH_MAX = 16, JSON_VALUE_COUNT_MAX = 4096, JSON_READ_MAX = 128 * 1
 // ERR_JSON_DUPLICATE, ERR_JSON_TOO_DEEP, ERR_JSON_TOO_LARGE, ERR_NO_SPACE. `text` may go away
 // afterwards.
 RESULT json_parse(struct json *out, struct arena *a, struct slice text);
+// json_parse_large is json_parse with another bound than JSON_VALUE_COUNT_MAX: for a peer that is
+// trusted with our memory, such as our own server.
+RESULT json_parse_large(struct json *out, struct arena *a, struct slice text,
+                        size_t value_count_max);
 
 // json_is_* say what a value is; an absent one is nothing.
 bool json_is_object(struct json j);

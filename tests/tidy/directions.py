@@ -30,11 +30,12 @@ RULES = {
     "cluster/node": PROTO + CLUSTER,
     "store": PROTO + CLUSTER + ["store"],
     "signer": PROTO + CLUSTER + ["signer"],
-    "api": API + ["api/acme", "api/validate", "api/jobs", "api/cli"],
+    "api": API + ["api/acme", "api/admin", "api/validate", "api/jobs", "api/cli"],
     "api/acme": API + ["api/acme"],
+    "api/admin": API + ["api/admin"],
     "api/validate": API + ["api/validate"],
     "api/jobs": API + ["api/jobs"],
-    "api/cli": API + ["api/cli"],
+    "api/cli": API + ["api/admin", "api/cli"],
     "bench": None,  # may see all
     "tests": None,
 }
