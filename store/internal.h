@@ -24,6 +24,8 @@ enum cmd_kind {
     CMD_ORDER_INVALIDATE,
     CMD_INTENT_CLOSE,
     CMD_INTENTS_CLAIM,
+    CMD_RENEWAL_RULE_CREATE,
+    CMD_RENEWAL_RULE_CANCEL,
     CMD_NODE_HEARTBEAT,
     CMD_LEASE_TAKE,
     CMD_WRITE_COUNT,
@@ -35,6 +37,8 @@ enum cmd_kind {
     CMD_AUTHZ_GET,
     CMD_CERTIFICATE_GET,
     CMD_RENEWAL_GET,
+    CMD_RENEWAL_SURVEY,
+    CMD_RENEWAL_RULES_LIST,
     CMD_INTENT_GET,
     CMD_KIND_COUNT,
 };
@@ -156,6 +160,10 @@ void intents_claim_send(struct flush *f);
 void certificate_commit_send(struct flush *f);
 void certificate_get_send(struct flush *f);
 void renewal_get_send(struct flush *f);
+void renewal_survey_send(struct flush *f);
+void renewal_rule_create_send(struct flush *f);
+void renewal_rules_list_send(struct flush *f);
+void renewal_rule_cancel_send(struct flush *f);
 void order_invalidate_send(struct flush *f);
 void intent_close_send(struct flush *f);
 void node_heartbeat_send(struct flush *f);

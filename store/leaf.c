@@ -134,3 +134,11 @@ bool leaf_set_has(const struct leaf_set *s, enum leaf_table table, int64_t key)
     size_t at = lower_bound(s, table, key);
     return at < s->count && entry_cmp(&s->entries[at], table, key) == 0;
 }
+
+bool leaf_set_next(const struct leaf_set *s, enum leaf_table table, int64_t *key)
+{
+    size_t at = lower_bound(s, table, *key + 1);
+    if (at == s->count || s->entries[at].table != table) return false;
+    *key = s->entries[at].key;
+    return true;
+}

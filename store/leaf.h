@@ -42,4 +42,6 @@ struct leaf_set {
 void leaf_set_clear(struct leaf_set *s);
 void leaf_set_fini(struct leaf_set *s);
 bool leaf_set_add(struct leaf_set *s, enum leaf_table table, int64_t key); // false without memory
+// leaf_set_next is the smallest key of the table above *key; false when there is none.
+bool leaf_set_next(const struct leaf_set *s, enum leaf_table table, int64_t *key);
 bool leaf_set_has(const struct leaf_set *s, enum leaf_table table, int64_t key);

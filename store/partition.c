@@ -225,7 +225,8 @@ static void work_sql(char out[PARTITION_SQL_MAX], const struct maintenance *m, c
     switch (w->kind) {
     case WORK_TIDY:
         snprintf(out, PARTITION_SQL_MAX,
-                 "DELETE FROM nodes WHERE seen_at < now_us() - 86400000000");
+                 "WITH n AS (DELETE FROM nodes WHERE seen_at < now_us() - 86400000000) "
+                 "DELETE FROM renewal_rules WHERE keep_until < now_us() / 1000000 - 86400");
         break;
     case WORK_MAKE:
         partition_make_sql(out, w->table, w->key, m->cmd->token);

@@ -28,7 +28,7 @@ static void marks_put(struct flush *f, struct params *p, int64_t leaf)
 
 // replacements_mark: of the orders of this flush that want one place the one with the smallest id
 // is let through, because no statement may write a row twice. The place of another order is taken
-// only from the one that the caller saw to have ended; a repeat finds its own.
+// only from the one that the caller saw to have ended. A repeat leaves its own as it is.
 void replacements_mark(struct flush *f)
 {
     for (int64_t leaf = -1; flush_leaf_next(f, CMD_ORDER_CREATE, mark_leaf, &leaf);) {
@@ -49,8 +49,7 @@ void replacements_mark(struct flush *f)
             "JOIN %s c ON c.serial = t.serial AND c.account = t.account "
             "ORDER BY t.serial, t.id "
             "ON CONFLICT (serial) DO UPDATE SET order_id = excluded.order_id, instead_of = "
-            "excluded.instead_of WHERE r.order_id = excluded.instead_of OR r.order_id = "
-            "excluded.order_id",
+            "excluded.instead_of WHERE r.order_id = excluded.instead_of",
             marks, certificates);
     }
 }

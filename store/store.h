@@ -441,6 +441,64 @@ struct store_renewal_get {
 };
 void store_renewal_get(struct store *s, struct store_renewal_get *c);
 
+// struct renewal_set says which certificates a rule is about. What is empty or 0 leaves open.
+struct renewal_set {
+    struct slice tenant, profile;
+    uint16_t issuer;
+    int64_t issued_from, issued_until; // seconds, inclusive: compared with not_before
+    const uint8_t (*serials)[SERIAL_LEN];
+    size_t serial_count; // at most RENEWAL_SERIALS_MAX; 0: by the other members
+};
+enum { RENEWAL_SERIALS_MAX = 10000, RENEWAL_RULES_MAX = 1000 };
+
+// store_renewal_survey counts the certificates of a set that are valid now and lie in the first
+// partition (hour of their serial) behind `after_hour`; `hour` is that partition, 0: there is no
+// more. So a survey of everything is a row of short statements: begin with after_hour 0.
+struct store_renewal_survey {
+    struct store_cmd cmd;
+    struct renewal_set set;
+    int64_t after_hour;
+    int64_t hour;       // out
+    int64_t count;      // out: of the set
+    int64_t not_after;  // out: the last end of these, seconds
+    int64_t minute_max; // out: most certificates of all kinds that one minute of the hour has seen
+};
+void store_renewal_survey(struct store *s, struct store_renewal_survey *c);
+
+// struct renewal_rule moves the windows of a set into starts_at..ends_at (seconds).
+struct renewal_rule {
+    struct id id;
+    struct renewal_set set; // of a rule that was read: without the serials, but their number
+    int64_t starts_at, ends_at;
+    struct slice comment;
+    int64_t certificates; // as surveyed
+    int64_t keep_until;   // seconds: the rule may be forgotten
+    int64_t created_at_us, cancelled_at_us;
+};
+
+// store_renewal_rule_create inserts `rule`; its times are the database's.
+struct store_renewal_rule_create {
+    struct store_cmd cmd;
+    struct renewal_rule rule;
+};
+void store_renewal_rule_create(struct store *s, struct store_renewal_rule_create *c);
+// store_renewal_rules_list reads the rules that are kept, newest first, at most RENEWAL_RULES_MAX.
+struct store_renewal_rules_list {
+    struct store_cmd cmd;
+    struct renewal_rule *out;
+    size_t out_count;
+};
+void store_renewal_rules_list(struct store *s, struct store_renewal_rules_list *c);
+// store_renewal_rule_cancel ends a rule; `found` false: there is none. One that is cancelled
+// already stays as it is.
+struct store_renewal_rule_cancel {
+    struct store_cmd cmd;
+    struct id id;
+    bool found;
+    struct renewal_rule out;
+};
+void store_renewal_rule_cancel(struct store *s, struct store_renewal_rule_cancel *c);
+
 // store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
 // for good). `done_now` false: it was not PROCESSING, `order_status` says what it is (0: no such
 // order). From here on no certificate of the order can be committed; its serial is burned next, and

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "store/err.h"
-#include "store/leaf.h"
+#include "store/events.h"
 #include "tests/unit/store/fixture.h"
 
 enum { MANY = 64, SERIAL_TEXT_SIZE = 2 * SERIAL_LEN + 1 };
@@ -111,6 +111,7 @@ static void of_many_orders_one_gets_the_place(void **state)
     static struct authz_row authzs[MANY][4];
     static struct store_order_create c[MANY];
     int winner = -1;
+    int64_t bisections = metric_total(metrics, &METRIC_STORE_BISECTIONS);
     for (int k = 0; k < MANY; k++) {
         c[k] = replacing(&m[k], authzs[k], &a, i.serial);
         store_order_create(stores[k % STORES], &c[k]);
@@ -126,6 +127,7 @@ static void of_many_orders_one_gets_the_place(void **state)
         }
     }
     assert_true(winner >= 0);
+    assert_int_equal(metric_total(metrics, &METRIC_STORE_BISECTIONS), bisections); // no row raised
     for (int k = 0; k < MANY; k++) {
         assert_true(order_is(&m[k].id) == (k == winner));
         if (k != winner) assert_true(id_eq(&c[k].replaced_by, &m[winner].id));
@@ -220,6 +222,152 @@ static void a_refused_order_takes_no_place(void **state)
                      0);
 }
 
+// ---- rules
+
+static struct id rule_make(struct renewal_set set, int64_t starts_at)
+{
+    struct store_renewal_rule_create c = {.cmd = cmd(),
+                                          .rule = {.id = new_id(),
+                                                   .set = set,
+                                                   .starts_at = starts_at,
+                                                   .ends_at = starts_at + 7200,
+                                                   .comment = SLICE_LIT("why"),
+                                                   .certificates = 5,
+                                                   .keep_until = now_us() / 1000000 + 86400}};
+    store_renewal_rule_create(stores[0], &c);
+    run();
+    assert_ok(result(&c.cmd));
+    c.cmd = cmd(); // a repeat, as after a lost answer, is no second rule
+    store_renewal_rule_create(stores[0], &c);
+    run();
+    assert_ok(result(&c.cmd));
+    return c.rule.id;
+}
+
+static struct store_renewal_rule_cancel cancel(struct id id)
+{
+    struct store_renewal_rule_cancel c = {.cmd = cmd(), .id = id};
+    store_renewal_rule_cancel(stores[1], &c);
+    run();
+    assert_ok(result(&c.cmd));
+    return c;
+}
+
+// Each predicate moves what it names and nothing else.
+static void a_rule_moves_what_it_names(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    struct issued i = issue(&a), other = issue(&a);
+    int64_t now = now_us() / 1000000;
+    uint8_t serials[2][SERIAL_LEN];
+    memcpy(serials[0], i.serial, SERIAL_LEN);
+    memcpy(serials[1], i.serial, SERIAL_LEN);
+    const struct {
+        struct renewal_set set;
+        bool moves, moves_other;
+    } rows[] = {
+        {{.issuer = 0}, true, true},
+        {{.tenant = SLICE_LIT("default")}, true, true},
+        {{.tenant = SLICE_LIT("another")}, false, false},
+        {{.profile = SLICE_LIT("p")}, true, true},
+        {{.profile = SLICE_LIT("q")}, false, false},
+        {{.issuer = 1}, true, true},
+        {{.issuer = 2}, false, false},
+        {{.issued_from = now - 60}, true, true},
+        {{.issued_from = now + 60}, false, false},
+        {{.issued_until = now - 600}, false, false},
+        {{.issued_from = now - 600, .issued_until = now + 60}, true, true},
+        {{.serials = (const uint8_t(*)[SERIAL_LEN])serials, .serial_count = 2}, true, false},
+        {{.tenant = SLICE_LIT("another"),
+          .serials = (const uint8_t(*)[SERIAL_LEN])serials,
+          .serial_count = 1},
+         false,
+         false}};
+    for (size_t k = 0; k < COUNT_OF(rows); k++) {
+        struct id id = rule_make(rows[k].set, now + (int64_t)k);
+        struct store_renewal_get g = renewal(i.serial), h = renewal(other.serial);
+        if (g.moved != rows[k].moves || h.moved != rows[k].moves_other) fail_msg("row %zu", k);
+        if (g.moved) {
+            assert_int_equal(g.moved_from, now + (int64_t)k);
+            assert_int_equal(g.moved_until, now + (int64_t)k + 7200);
+        }
+        struct store_renewal_rule_cancel c = cancel(id);
+        assert_true(c.found && c.out.cancelled_at_us > 0 && id_eq(&c.out.id, &id));
+        assert_false(renewal(i.serial).moved);
+    }
+    assert_false(cancel(new_id()).found);
+}
+
+// Of several rules the one that begins first counts; what is issued later is not moved.
+static void rules_add_up(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    struct issued i = issue(&a);
+    int64_t now = now_us() / 1000000;
+    struct id late = rule_make((struct renewal_set){0}, now + 1000),
+              early = rule_make((struct renewal_set){0}, now + 10);
+    assert_int_equal(renewal(i.serial).moved_from, now + 10);
+    (void)cancel(early);
+    assert_int_equal(renewal(i.serial).moved_from, now + 1000);
+    char text[SERIAL_TEXT_SIZE];
+    sql_run("UPDATE certificates SET not_before = not_before + 100 WHERE serial = '\\x%s'",
+            serial_text(text, i.serial));
+    assert_false(renewal(i.serial).moved);
+    struct store_renewal_rules_list l = {.cmd = cmd()};
+    store_renewal_rules_list(stores[0], &l);
+    run();
+    assert_ok(result(&l.cmd));
+    assert_true(l.out_count >= 2 && id_eq(&l.out[0].id, &early) && id_eq(&l.out[1].id, &late));
+    assert_true(l.out[0].cancelled_at_us > 0 && l.out[1].cancelled_at_us == 0);
+    assert_slice_str(l.out[1].comment, "why");
+    assert_int_equal(l.out[1].certificates, 5);
+    assert_int_equal(l.out[1].starts_at, now + 1000);
+    (void)cancel(late);
+}
+
+static int64_t surveyed(struct renewal_set set, int64_t *minute_max)
+{
+    struct store_renewal_survey v = {.set = set};
+    int64_t count = 0;
+    *minute_max = 0;
+    do {
+        v.after_hour = v.hour;
+        v.cmd = cmd();
+        store_renewal_survey(stores[1], &v);
+        run();
+        assert_ok(result(&v.cmd));
+        assert_true(v.hour == 0 || v.hour > v.after_hour);
+        count += v.count;
+        if (v.minute_max > *minute_max) *minute_max = v.minute_max;
+        if (v.count > 0) assert_true(v.not_after > now_us() / 1000000);
+    } while (v.hour != 0);
+    return count;
+}
+
+static void a_survey_counts_what_lives(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    struct issued i[3] = {issue(&a), issue(&a), issue(&a)};
+    int64_t minute, all = sql_int("SELECT count(*) FROM certificates");
+    char text[SERIAL_TEXT_SIZE];
+    assert_int_equal(surveyed((struct renewal_set){0}, &minute), all);
+    assert_in_range(minute, 1, all);
+    assert_int_equal(surveyed((struct renewal_set){.tenant = SLICE_LIT("x")}, &minute), 0);
+    assert_in_range(minute, 1, all); // of all kinds
+    uint8_t serials[2][SERIAL_LEN];
+    memcpy(serials[0], i[0].serial, SERIAL_LEN);
+    memcpy(serials[1], i[1].serial, SERIAL_LEN);
+    struct renewal_set two = {.serials = (const uint8_t(*)[SERIAL_LEN])serials, .serial_count = 2};
+    assert_int_equal(surveyed(two, &minute), 2);
+    sql_run("UPDATE certificates SET not_after = 1 WHERE serial = '\\x%s'",
+            serial_text(text, i[1].serial));
+    assert_int_equal(surveyed(two, &minute), 1); // the other one has ended
+    assert_int_equal(surveyed((struct renewal_set){.issuer = 1}, &minute), all - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +376,9 @@ int main(void)
         cmocka_unit_test(one_flush_takes_all_kinds),
         cmocka_unit_test(an_order_that_has_ended_gives_the_place_back),
         cmocka_unit_test(a_refused_order_takes_no_place),
+        cmocka_unit_test(a_rule_moves_what_it_names),
+        cmocka_unit_test(rules_add_up),
+        cmocka_unit_test(a_survey_counts_what_lives),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
