@@ -134,10 +134,11 @@ bool dev_front_config(struct dev *d, unsigned i)
              "    validation:\n"
              "      denied: []\n"
              "      http_port: %u\n"
+             "      tls_alpn_port: %u\n"
              "      overrides:\n"
              "        - {suffix: localhost, address: 127.0.0.1}\n"
              "        - {suffix: internal.test, address: 127.0.0.1}\n",
              d->host, port, d->private_port + i, conninfo, dev_signer_port(d), cluster_port(d, i),
-             port, port, port, d->host, port, d->http_port);
+             port, port, port, d->host, port, d->http_port, d->tls_alpn_port);
     return dev_file_write(d, name, false, text);
 }

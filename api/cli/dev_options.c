@@ -12,7 +12,7 @@
 
 static const char usage[] =
     "usage: certmill dev [--state DIR] [--listen ADDRESS:PORT] [--http-port PORT]\n"
-    "                    [--private-port PORT] [--fronts N] [--once]\n"
+    "                    [--tls-alpn-port PORT] [--private-port PORT] [--fronts N] [--once]\n"
     "\n"
     "Starts a private PostgreSQL, a root and an issuing CA, a signer and an ACME front end, "
     "prints\n"
@@ -24,6 +24,7 @@ static const char usage[] =
     "  --listen A:P         where ACME is served (default 127.0.0.1:14000); further front ends\n"
     "                       use the ports behind it\n"
     "  --http-port P        where http-01 challenges are fetched (default 5002)\n"
+    "  --tls-alpn-port P    where tls-alpn-01 challenges are met (default 5001)\n"
     "  --private-port P     first of ten ports, on 127.0.0.1, of private listeners and internal\n"
     "                       calls (default: the ACME port + 100)\n"
     "  --fronts N           front ends, 1 to 4 (default 1)\n"
@@ -100,9 +101,16 @@ static int ports_fit(const struct dev *d)
     if (d->private_port <= last && d->port <= private_last)
         return wrong("--private-port: the ports %u to %u overlap with those of --listen, %u to %u",
                      d->private_port, private_last, d->port, last);
-    if ((d->http_port >= d->port && d->http_port <= last) ||
-        (d->http_port >= d->private_port && d->http_port <= private_last))
-        return wrong("--http-port: %u is a port that certmill itself listens on", d->http_port);
+    const struct {
+        const char *option;
+        unsigned port;
+    } challenges[] = {{"--http-port", d->http_port}, {"--tls-alpn-port", d->tls_alpn_port}};
+    for (size_t i = 0; i < sizeof challenges / sizeof challenges[0]; i++) {
+        unsigned port = challenges[i].port;
+        if ((port >= d->port && port <= last) || (port >= d->private_port && port <= private_last))
+            return wrong("%s: %u is a port that certmill itself listens on", challenges[i].option,
+                         port);
+    }
     return 0;
 }
 
@@ -122,6 +130,9 @@ static int option_read(struct dev *d, int c)
     case 'p':
         if (number_read(&d->http_port, optarg, 1, 65535)) return 0;
         return wrong("--http-port: expected a port, 1 to 65535; got \"%s\"", optarg);
+    case 'a':
+        if (number_read(&d->tls_alpn_port, optarg, 1, 65535)) return 0;
+        return wrong("--tls-alpn-port: expected a port, 1 to 65535; got \"%s\"", optarg);
     case 'q':
         if (number_read(&d->private_port, optarg, 1, 65535)) return 0;
         return wrong("--private-port: expected a port, 1 to 65535; got \"%s\"", optarg);
@@ -143,12 +154,15 @@ static int option_read(struct dev *d, int c)
 int dev_options_read(struct dev *d, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"state", 1, NULL, 's'},        {"listen", 1, NULL, 'l'}, {"http-port", 1, NULL, 'p'},
-        {"private-port", 1, NULL, 'q'}, {"fronts", 1, NULL, 'n'}, {"once", 0, NULL, 'o'},
-        {"test-seams", 0, NULL, 't'},   {"help", 0, NULL, 'h'},   {0}};
+        {"state", 1, NULL, 's'},         {"listen", 1, NULL, 'l'},
+        {"http-port", 1, NULL, 'p'},     {"private-port", 1, NULL, 'q'},
+        {"fronts", 1, NULL, 'n'},        {"once", 0, NULL, 'o'},
+        {"tls-alpn-port", 1, NULL, 'a'}, {"test-seams", 0, NULL, 't'},
+        {"help", 0, NULL, 'h'},          {0}};
     state_default(d);
     (void)listen_read(d, "127.0.0.1:14000");
     d->http_port = 5002;
+    d->tls_alpn_port = 5001;
     d->fronts = 1;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/validate/target.h"
+#include "api/validate/url.h"
 #include "api/validate/validate_internal.h"
 #include "cluster/core/dial.h"
 #include "cluster/err.h"
 #include "proto/err.h"
 
-enum { BODY_MAX = 1024, SHOWN_MAX = 40, CONNECT_MS_MAX = 5000, TARGET_TEXT_MAX = 340 };
+enum { BODY_MAX = 1024, SHOWN_MAX = 40, TARGET_TEXT_MAX = 340 };
 
 static const char challenge_path[] = "/.well-known/acme-challenge/";
 static const struct http_limits limits = {.head_size_max = 16384,
@@ -27,9 +29,7 @@ struct attempt {
     struct validation *v; // NULL once decided or given up: the connection's end frees it then
     struct url url;
     unsigned hop;
-    struct resolver_query query;
-    struct sockaddr_storage addresses[RESOLVER_ADDRESSES_MAX];
-    size_t address_count, address_index;
+    struct target target;
     struct tls_context *tls; // made for a redirect to https, accepts any certificate
     struct dial_conn *conn;  // NULL: none open
     struct dial_call call;
@@ -69,7 +69,7 @@ static const char *target_text(const struct attempt *a)
 {
     static _Thread_local char text[TARGET_TEXT_MAX];
     char address[ADDRESS_TEXT_MAX];
-    address_text(address, (const struct sockaddr *)&a->addresses[a->address_index]);
+    address_text(address, target_address(&a->target));
     if (a->hop == 0)
         snprintf(text, sizeof text, "%s", address);
     else
@@ -232,20 +232,14 @@ static void address_connect(struct attempt *a);
 
 static void connect_failed(struct attempt *a, struct err why, const char *note)
 {
-    if (a->address_index + 1 < a->address_count) {
-        a->address_index++;
+    if (target_next(&a->target)) {
         address_connect(a);
         return;
     }
-    const char *what = err_is(why, ERR_CONNECT_REFUSED)       ? "refused"
-                       : err_is(why, ERR_CONNECT_TIMEOUT)     ? "did not answer in time"
-                       : err_is(why, ERR_CONNECT_UNREACHABLE) ? "cannot be reached"
-                       : err_is(why, ERR_CONNECT_DENIED)      ? "may not be connected to"
-                                                              : note;
     enum validate_problem problem = err_is(why, ERR_TLS_HANDSHAKE) || err_is(why, ERR_TLS_PROTOCOL)
                                         ? VALIDATE_TLS
                                         : VALIDATE_CONNECTION;
-    decide(a, problem, true, "%s %s", target_text(a), what);
+    decide(a, problem, true, "%s %s", target_text(a), target_why(why, note));
 }
 
 static void on_closed(void *ctx, struct dial_conn *c, struct err why, const char *note)
@@ -275,20 +269,12 @@ static struct tls_context *tls_get(struct attempt *a)
 
 static void address_connect(struct attempt *a)
 {
-    const struct validate_policy *p = a->v->request->policy;
-    struct sockaddr_storage *address = &a->addresses[a->address_index];
-    unsigned connect_ms = p->attempt_ms / (unsigned)a->address_count;
-    struct dial_options options = {
-        .address = *address,
-        .address_len = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                      : sizeof(struct sockaddr_in),
-        .tls = a->url.secure ? tls_get(a) : NULL,
-        .server_name = a->url.host,
-        .version = HTTP_1_1,
-        .http = &limits,
-        .connect_ms = connect_ms < CONNECT_MS_MAX ? connect_ms : CONNECT_MS_MAX,
-        .handshake_ms = CONNECT_MS_MAX,
-        .connected = on_connected};
+    struct dial_options options = {.tls = a->url.secure ? tls_get(a) : NULL,
+                                   .server_name = a->url.host,
+                                   .version = HTTP_1_1,
+                                   .http = &limits,
+                                   .connected = on_connected};
+    target_dial(&options, &a->target);
     a->conn = a->url.secure && options.tls == NULL
                   ? NULL
                   : dial_open(validation_shard(a->v), &options, &callbacks, a);
@@ -296,68 +282,23 @@ static void address_connect(struct attempt *a)
         decide(a, VALIDATE_INTERNAL, true, "this front end has no room for another connection");
 }
 
-// hop_connect goes through those of the hop's addresses that the tenant's networks have.
-static void hop_connect(struct attempt *a)
+static void on_target(struct target *t, enum validate_problem problem, bool again, const char *note)
 {
-    const struct validate_policy *p = a->v->request->policy;
-    size_t kept = 0;
-    for (size_t i = 0; i < a->address_count; i++)
-        if (validation_target_allowed(p, (const struct sockaddr *)&a->addresses[i]))
-            a->addresses[kept++] = a->addresses[i];
-    if (kept == 0) {
-        decide(
-            a, VALIDATE_CONNECTION, false,
-            "%s may not be connected to: it is outside the networks that this tenant validates in",
-            target_text(a));
-        return;
-    }
-    a->address_count = kept;
-    address_connect(a);
-}
-
-static void on_resolved(struct resolver_query *q, const struct sockaddr_storage *addresses,
-                        size_t count, const char *note)
-{
-    struct attempt *a = LIST_OWNER(q, struct attempt, query);
-    if (count == 0) {
-        decide(a, VALIDATE_DNS, true, "%s%s%s", a->hop == 0 ? "" : a->url.host,
-               a->hop == 0 ? "" : ": ", note);
-        return;
-    }
-    memcpy(a->addresses, addresses, count * sizeof *addresses);
-    a->address_count = count;
-    hop_connect(a);
-}
-
-static bool address_literal(struct attempt *a, unsigned port)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a->addresses[0];
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a->addresses[0];
-    memset(&a->addresses[0], 0, sizeof a->addresses[0]);
-    if (inet_pton(AF_INET, a->url.host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        return true;
-    }
-    if (inet_pton(AF_INET6, a->url.host, &v6->sin6_addr) != 1) return false;
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons((uint16_t)port);
-    return true;
+    struct attempt *a = LIST_OWNER(t, struct attempt, target);
+    if (problem == VALIDATE_OK)
+        address_connect(a);
+    else if (a->hop == 0)
+        decide(a, problem, again, "%s", note);
+    else
+        decide(a, problem, again, "%s (redirected to %.100s)", note, a->url.host);
 }
 
 static void hop_begin(struct attempt *a)
 {
-    unsigned port = url_port(a, &a->url);
     a->next_hop = false;
-    a->address_index = 0;
-    if (a->url.is_address && address_literal(a, port)) {
-        a->address_count = 1;
-        hop_connect(a);
-        return;
-    }
-    a->query.done = on_resolved;
-    if (!resolver_start(validation_resolver(a->v), &a->query, a->v->request->policy, a->url.host,
-                        port))
+    a->target.done = on_target;
+    if (!target_start(&a->target, validation_shard(a->v), validation_resolver(a->v),
+                      a->v->request->policy, a->url.host, a->url.is_address, url_port(a, &a->url)))
         decide(a, VALIDATE_INTERNAL, true, "no resolver could be started");
 }
 
@@ -368,7 +309,6 @@ static bool http_01_begin(struct validation *v)
     if (a == NULL) return false;
     a->v = v;
     v->attempt = a;
-    list_init(&a->query.node);
     if (r->identifier.type == IDENTIFIER_IP)
         inet_ntop(r->identifier.value.n == 4 ? AF_INET : AF_INET6, r->identifier.value.p,
                   a->url.host, sizeof a->url.host);
@@ -386,7 +326,7 @@ static void http_01_abandon(struct validation *v)
     if (a == NULL) return;
     v->attempt = NULL;
     a->v = NULL;
-    resolver_cancel(&a->query);
+    target_cancel(&a->target);
     if (a->calling) dial_cancel(&a->call);
     if (a->conn != NULL)
         dial_abort(a->conn); // on_closed frees
@@ -397,7 +337,7 @@ static void http_01_abandon(struct validation *v)
 static enum validate_problem http_01_waits_for(const struct validation *v, char *out, size_t size)
 {
     const struct attempt *a = v->attempt;
-    if (a->query.owner != NULL) {
+    if (target_resolving(&a->target)) {
         snprintf(out, size, "%s%sthe resolver did not answer", a->hop == 0 ? "" : a->url.host,
                  a->hop == 0 ? "" : ": ");
         return VALIDATE_DNS;

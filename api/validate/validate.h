@@ -34,12 +34,13 @@ struct validate_policy {
     size_t allowed_count;
     const struct address_range *denied; // and in none of these
     size_t denied_count;
-    unsigned http_port;  // 80
-    unsigned attempts;   // tries in all, at least 1
-    unsigned retry_ms;   // pause before the second try; grows by half each time
-    unsigned attempt_ms; // one try: resolution, every hop and every address
-    unsigned total_ms;   // all tries together
-    unsigned redirects;  // hops followed at most (10)
+    unsigned http_port;     // 80
+    unsigned tls_alpn_port; // 443
+    unsigned attempts;      // tries in all, at least 1
+    unsigned retry_ms;      // pause before the second try; grows by half each time
+    unsigned attempt_ms;    // one try: resolution, every hop and every address
+    unsigned total_ms;      // all tries together
+    unsigned redirects;     // hops followed at most (10)
 };
 
 enum validate_problem { // what went wrong, as ACME problem types name it (RFC 8555 section 6.7)

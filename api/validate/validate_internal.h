@@ -1,7 +1,6 @@
 // validate_internal: what validate.c and the methods share: one validation under way.
 #pragma once
 #include "api/validate/resolver.h"
-#include "api/validate/url.h"
 #include "api/validate/validate.h"
 
 // struct validation is one request under way. validate.c owns tries, pauses and deadlines; a method

@@ -75,11 +75,18 @@ void conn_close(struct conn *c)
 
 // ---- in
 
+static void linger_over(struct timer *t)
+{
+    struct conn *c = LIST_OWNER(t, struct conn, linger);
+    bool handshake = c->tls != NULL && !tls_established(c->tls);
+    conn_end(c, handshake ? ERR(TLS_HANDSHAKE) : OK, handshake ? tls_failure(c->tls) : "closed");
+}
+
 static void established(struct conn *c)
 {
     c->phase = CONN_PHASE_OPEN;
     c->session = c->hooks->established(c, c->tls == NULL ? TLS_ALPN_NONE : tls_alpn(c->tls));
-    if (c->session == NULL && c->phase != CONN_PHASE_ENDED)
+    if (c->session == NULL && c->phase == CONN_PHASE_OPEN)
         conn_end(c, ERR(NO_SPACE), "no memory for a session");
 }
 
@@ -133,7 +140,12 @@ static void tls_in(struct conn *c, struct slice in)
 static void feed(struct conn *c, struct slice in)
 {
     c->bytes_in += in.n;
-    if (c->phase == CONN_PHASE_CLOSING) return;
+    if (c->phase == CONN_PHASE_CLOSING) {
+        // Whoever goes on in spite of a failed handshake is not waited for.
+        bool handshake = c->tls != NULL && !tls_established(c->tls);
+        if (handshake && c->bytes_in > TLS_HANDSHAKE_MAX) linger_over(&c->linger);
+        return;
+    }
     if (c->tls != NULL)
         tls_in(c, in);
     else
@@ -220,13 +232,6 @@ static bool session_pull(struct conn *c)
         if (failed(tls_pull(c->tls, &c->out))) return true; // the rest stays for the next turn
     }
     return true;
-}
-
-static void linger_over(struct timer *t)
-{
-    struct conn *c = LIST_OWNER(t, struct conn, linger);
-    bool handshake = c->tls != NULL && !tls_established(c->tls);
-    conn_end(c, handshake ? ERR(TLS_HANDSHAKE) : OK, handshake ? tls_failure(c->tls) : "closed");
 }
 
 static void on_flush(struct turn_hook *hook)

@@ -11,7 +11,7 @@ struct conn;
 
 struct conn_hooks {
     // established: TLS is done, or there is none: make the session for `alpn`; NULL ends the
-    // connection.
+    // connection at once, unless it was told to close.
     struct http_session *(*established)(struct conn *c, enum tls_alpn alpn);
     // activity: something moved; the owner looks at its deadlines. Runs at the end of the turn,
     // while the connection is open.

@@ -168,6 +168,11 @@ static struct http_session *on_established(struct conn *c, enum tls_alpn alpn)
     timer_cancel(&d->timer);
     d->established = true;
     count(d, &METRIC_DIALS);
+    if (d->o.established != NULL) {
+        conn_close(c);
+        d->o.established(d->ctx, c->tls);
+        return NULL;
+    }
     c->session = http_client_new(version, d->o.http, &client_callbacks, d);
     if (c->session != NULL) d->callbacks->ready(d->ctx, d);
     return c->session;

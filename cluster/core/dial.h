@@ -21,6 +21,9 @@ struct dial_options {
     // connected runs when the connection exists, before TLS: return false to refuse the peer (the
     // address is checked again on the connected socket, T29). NULL: accept.
     bool (*connected)(void *ctx, const struct sockaddr *peer);
+    // established runs instead of `ready` when the connection is for its TLS handshake alone: no
+    // HTTP session is made, nothing is sent but close_notify, nothing more is read. NULL: HTTP.
+    void (*established)(void *ctx, const struct tls *tls);
 };
 
 struct dial_callbacks {

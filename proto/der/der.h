@@ -32,6 +32,7 @@ der_time_parse(int64_t *out, struct slice text, bool generalized);
 #define OID_EXT_KEY_USAGE SLICE_LIT("\x55\x1d\x25")
 #define OID_NO_REV_AVAIL SLICE_LIT("\x55\x1d\x38")
 #define OID_AUTHORITY_INFO_ACCESS SLICE_LIT("\x2b\x06\x01\x05\x05\x07\x01\x01")
+#define OID_ACME_IDENTIFIER SLICE_LIT("\x2b\x06\x01\x05\x05\x07\x01\x1f")
 #define OID_TLS_FEATURE SLICE_LIT("\x2b\x06\x01\x05\x05\x07\x01\x18")
 #define OID_SERVER_AUTH SLICE_LIT("\x2b\x06\x01\x05\x05\x07\x03\x01")
 #define OID_CLIENT_AUTH SLICE_LIT("\x2b\x06\x01\x05\x05\x07\x03\x02")

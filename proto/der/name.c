@@ -218,6 +218,24 @@ static void ipv6_text(char out[IPV6_TEXT_MAX], const uint8_t b[16])
     }
 }
 
+void ip_reverse_name(char out[IP_REVERSE_NAME_MAX], struct slice octets)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *b = octets.p;
+    if (octets.n == 4) {
+        snprintf(out, IP_REVERSE_NAME_MAX, "%u.%u.%u.%u.in-addr.arpa", b[3], b[2], b[1], b[0]);
+        return;
+    }
+    CHECK(octets.n == 16);
+    for (size_t i = 16; i-- > 0;) {
+        *out++ = digits[b[i] & 15];
+        *out++ = '.';
+        *out++ = digits[b[i] >> 4];
+        *out++ = '.';
+    }
+    memcpy(out, "ip6.arpa", sizeof "ip6.arpa");
+}
+
 const char *identifier_text(struct arena *a, const struct identifier *id)
 {
     char v6[IPV6_TEXT_MAX];

@@ -28,6 +28,11 @@ RESULT dns_name_canonical(struct slice *out, struct arena *a, struct slice text,
 // 16 octets into the arena. Any textual form of RFC 4291 section 2.2 is taken, without zone or
 // prefix length; identifier_text writes the canonical one. ERR_BAD_IP_ADDRESS, ERR_NO_SPACE.
 RESULT ip_address_parse(struct slice *out, struct arena *a, struct slice text);
+// ip_reverse_name writes the name that stands for an address of 4 or 16 octets in the reverse DNS,
+// without a dot at its end: "4.3.2.1.in-addr.arpa" (RFC 1035 section 3.5), 32 nibbles and
+// "ip6.arpa" (RFC 3596 section 2.5).
+enum { IP_REVERSE_NAME_MAX = 73 };
+void ip_reverse_name(char out[IP_REVERSE_NAME_MAX], struct slice octets);
 // identifier_cmp orders by type, then value bytes: the canonical order of a set of identifiers.
 int identifier_cmp(const struct identifier *a, const struct identifier *b);
 // identifiers_sort sorts and removes duplicates in place; returns the new count.

@@ -1,5 +1,6 @@
 #include "proto/tls/tls.h"
 
+#include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
@@ -18,6 +19,7 @@ enum {
     ROLE_MAX = 128,
     READ_SIZE = 16384,
     FAILURE_MAX = 256,
+    UNTRUSTED_CHAIN_MAX = 16384,
     TICKET_KEYS_KEPT = 4,
     TICKET_NAME_LEN = 16,
     TICKET_PART_LEN = 16
@@ -34,6 +36,7 @@ struct tls_context {
     bool server;
     bool alpn_h2, alpn_http_1_1;
     bool name_checked; // client: compare the server name
+    bool insecure;     // client: any certificate is fine
     bool has_role;
     char role[ROLE_MAX];
     int64_t (*now_s)(void);
@@ -46,8 +49,9 @@ struct tls_context {
 struct tls {
     SSL *ssl;
     BIO *in, *out; // owned by ssl
-    bool established, peer_closed;
-    SSL_SESSION *session; // client: newest ticket
+    bool established, peer_closed, key_usage_refused;
+    size_t handshake_octets; // fed before it was established
+    SSL_SESSION *session;    // client: newest ticket
     char failure[FAILURE_MAX];
 };
 
@@ -295,14 +299,20 @@ static void client_set(struct tls_context *c, const struct tls_options *o)
     SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(c->ctx, on_session);
     SSL_CTX_set_verify(c->ctx, o->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
-    static const uint8_t both[] = "\x02h2\x08http/1.1", h2[] = "\x02h2", http[] = "\x08http/1.1";
-    const uint8_t *list = o->alpn_h2 && o->alpn_http_1_1 ? both
-                          : o->alpn_h2                   ? h2
-                          : o->alpn_http_1_1             ? http
-                                                         : NULL;
+    static const uint8_t both[] = "\x02h2\x08http/1.1", h2[] = "\x02h2", http[] = "\x08http/1.1",
+                         acme[] = "\x0a"
+                                  "acme-tls/1";
+    const uint8_t *list = o->alpn_acme_tls                 ? acme
+                          : o->alpn_h2 && o->alpn_http_1_1 ? both
+                          : o->alpn_h2                     ? h2
+                          : o->alpn_http_1_1               ? http
+                                                           : NULL;
     if (list != NULL)
         CHECK(SSL_CTX_set_alpn_protos(c->ctx, list, (unsigned)strlen((const char *)list)) == 0);
     c->name_checked = !o->insecure && !o->peer_name_ignored;
+    c->insecure = o->insecure;
+    if (o->insecure) SSL_CTX_set_max_cert_list(c->ctx, UNTRUSTED_CHAIN_MAX);
+    if (o->tls_1_2_only) CHECK(SSL_CTX_set_max_proto_version(c->ctx, TLS1_2_VERSION) == 1);
 }
 
 static struct err options_use(struct tls_context *c, const struct tls_options *o, char *note,
@@ -373,9 +383,14 @@ static bool server_name_set(struct tls *t, const struct tls_context *c, const ch
 {
     if (name == NULL) return true;
     X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
-    bool address = X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
-    if (address && !c->name_checked) X509_VERIFY_PARAM_set1_ip(param, NULL, 0);
-    ERR_clear_error();
+    // Not the library's reader of addresses, which takes "1.2.3.4.example" for one.
+    uint8_t octets[16];
+    size_t n = inet_pton(AF_INET, name, octets) == 1    ? 4
+               : inet_pton(AF_INET6, name, octets) == 1 ? 16
+                                                        : 0;
+    bool address = n > 0;
+    if (address && c->name_checked && X509_VERIFY_PARAM_set1_ip(param, octets, n) != 1)
+        return false;
     if (!address && SSL_set_tlsext_host_name(t->ssl, name) != 1) return false;
     if (!address && c->name_checked) {
         X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -398,6 +413,8 @@ static bool connection_fill(struct tls *t, struct tls_context *c, const char *se
     BIO_set_mem_eof_return(t->in, -1); // empty means "more will come"
     SSL_set_bio(t->ssl, t->in, t->out);
     if (c->now_s != NULL) X509_VERIFY_PARAM_set_time(SSL_get0_param(t->ssl), c->now_s());
+    // Certificates for tls-alpn-01 are often made with keyEncipherment alone.
+    if (c->insecure) SSL_set_enforce_rsa_key_usage(t->ssl, 0);
     if (c->server)
         SSL_set_accept_state(t->ssl);
     else
@@ -425,12 +442,15 @@ void tls_free(struct tls *t)
 
 static void failure_keep(struct tls *t)
 {
-    long verify = SSL_get_verify_result(t->ssl);
+    const struct tls_context *c = context_of(t->ssl);
+    long verify = c->insecure ? X509_V_OK : SSL_get_verify_result(t->ssl);
     uint32_t e = ERR_peek_error();
     const char *reason = e == 0 ? NULL : ERR_reason_error_string(e);
+    t->key_usage_refused = ERR_GET_LIB(e) == ERR_LIB_SSL &&
+                           ERR_GET_REASON(e) == SSL_R_KEY_USAGE_BIT_INCORRECT;
     if (verify == X509_V_ERR_APPLICATION_VERIFICATION)
         snprintf(t->failure, sizeof t->failure, "the peer's certificate does not carry the role %s",
-                 context_of(t->ssl)->role);
+                 c->role);
     else if (verify != X509_V_OK)
         snprintf(t->failure, sizeof t->failure, "the peer's certificate is refused: %s",
                  X509_verify_cert_error_string(verify));
@@ -475,6 +495,11 @@ struct err tls_start(struct tls *t) { return handshake(t); }
 struct err tls_feed(struct tls *t, struct slice in)
 {
     if (t->peer_closed) return OK; // nobody reads what comes behind a close_notify
+    if (!t->established && (t->handshake_octets += in.n) > TLS_HANDSHAKE_MAX) {
+        snprintf(t->failure, sizeof t->failure, "the handshake has more than %d octets",
+                 TLS_HANDSHAKE_MAX);
+        return ERR(TLS_HANDSHAKE);
+    }
     if (in.n > 0 && BIO_write(t->in, in.p, (int)in.n) != (int)in.n) return ERR(NO_SPACE);
     return handshake(t);
 }
@@ -537,9 +562,10 @@ enum tls_alpn tls_alpn(const struct tls *t)
     unsigned n;
     SSL_get0_alpn_selected(t->ssl, &p, &n);
     struct slice got = slice_of(p, n);
-    return slice_eq_str(got, "h2")         ? TLS_ALPN_H2
-           : slice_eq_str(got, "http/1.1") ? TLS_ALPN_HTTP_1_1
-                                           : TLS_ALPN_NONE;
+    return slice_eq_str(got, "h2")           ? TLS_ALPN_H2
+           : slice_eq_str(got, "http/1.1")   ? TLS_ALPN_HTTP_1_1
+           : slice_eq_str(got, "acme-tls/1") ? TLS_ALPN_ACME_TLS
+                                             : TLS_ALPN_NONE;
 }
 
 bool tls_resumed(const struct tls *t) { return SSL_session_reused(t->ssl) == 1; }
@@ -559,6 +585,16 @@ bool tls_peer_role(const struct tls *t, char *out, size_t size)
     if (!ok && size > 0) out[0] = 0;
     return ok;
 }
+
+struct slice tls_peer_leaf(const struct tls *t)
+{
+    const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(t->ssl);
+    if (chain == NULL || sk_CRYPTO_BUFFER_num(chain) == 0) return SLICE_NONE;
+    const CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(chain, 0);
+    return slice_of(CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf));
+}
+
+bool tls_key_usage_refused(const struct tls *t) { return t->key_usage_refused; }
 
 const char *tls_failure(const struct tls *t)
 {

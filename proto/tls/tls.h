@@ -9,7 +9,10 @@
 struct tls_context;
 struct tls;
 
-enum tls_alpn { TLS_ALPN_NONE, TLS_ALPN_HTTP_1_1, TLS_ALPN_H2 };
+enum tls_alpn { TLS_ALPN_NONE, TLS_ALPN_HTTP_1_1, TLS_ALPN_H2, TLS_ALPN_ACME_TLS };
+
+// TLS_HANDSHAKE_MAX octets at most are taken from a peer before the handshake is done.
+enum { TLS_HANDSHAKE_MAX = 256 * 1024 };
 
 // struct tls_options: everything is borrowed for the call only. PEM texts may hold several
 // certificates (chain, leaf first).
@@ -23,9 +26,11 @@ struct tls_options {
                             // ("urn:certmill:role:signer", see tls_role_is), T51
     bool alpn_h2;           // offer or accept "h2"
     bool alpn_http_1_1;     // offer or accept "http/1.1"
-    bool insecure; // client: accept any server certificate (http-01 redirects to https, RFC 8555
-                   // section 8.3)
-    bool tickets;  // server: TLS 1.3 session tickets
+    bool alpn_acme_tls;     // client: offer "acme-tls/1" and nothing else (RFC 8737)
+    bool insecure;     // client: accept any server certificate of at most 16 KiB, chain and all
+                       // (http-01 redirects to https, RFC 8555 section 8.3; tls-alpn-01)
+    bool tls_1_2_only; // client: do not offer TLS 1.3
+    bool tickets;      // server: TLS 1.3 session tickets
     bool peer_name_ignored; // client: do not compare the server name (role is compared instead)
     int64_t (*now_s)(void); // the time, seconds since 1970, that certificates are compared with;
                             // NULL: the library's clock
@@ -79,6 +84,12 @@ bool tls_peer_role(const struct tls *t, char *out, size_t size);
 // tls_role_is says whether a role that somebody holds is the wanted one, or that of a group in it:
 // the wanted one, a colon and the group's name ("urn:certmill:role:acme:eu").
 bool tls_role_is(const char *held, const char *wanted);
+// tls_peer_leaf is the DER of the peer's own certificate, verified or not; empty when there is
+// none. Valid until tls_free.
+struct slice tls_peer_leaf(const struct tls *t);
+// tls_key_usage_refused says whether the handshake failed because the peer's certificate does not
+// have digitalSignature in its keyUsage, which TLS 1.3 always needs and TLS 1.2 with RSA does not.
+bool tls_key_usage_refused(const struct tls *t);
 // tls_failure is a sentence for people about the last failure ("certificate expired", "no
 // application protocol"); never NULL.
 const char *tls_failure(const struct tls *t);

@@ -56,14 +56,14 @@ class Dev:
         os.chmod(self.dir, 0o755)  # PostgreSQL's user must get through
         self.state = os.path.join(self.dir, "state")
         base = free_ports(20)
-        self.port, self.http_port, self.private_port = base, base + 9, base + 10
+        self.port, self.http_port, self.tls_alpn_port, self.private_port = base, base + 9, base + 8, base + 10
         self.fronts, self.options, self.env = fronts, list(options), dict(ENVIRON, **(env or {}))
         self.process = None
         self.records = Records() if history else None  # what clients and responders of this folder's tests see
 
     def command(self):
         return [os.path.join(BIN, "certmill"), "dev", "--state", self.state, "--listen", f"127.0.0.1:{self.port}", "--http-port", str(self.http_port),
-                "--private-port", str(self.private_port), "--fronts", str(self.fronts)] + self.options
+                "--tls-alpn-port", str(self.tls_alpn_port), "--private-port", str(self.private_port), "--fronts", str(self.fronts)] + self.options
 
     def start(self):
         self.out = open(os.path.join(self.dir, "out"), "w+", encoding="utf-8")

@@ -26,7 +26,7 @@ class Place:
         self.base = free_ports(20)
 
     def command(self, state, *options):
-        return [CERTMILL, "dev", "--state", os.path.join(self.dir, state), "--listen", f"127.0.0.1:{self.base}", "--http-port", str(self.base + 9), "--private-port", str(self.base + 10), *options]
+        return [CERTMILL, "dev", "--state", os.path.join(self.dir, state), "--listen", f"127.0.0.1:{self.base}", "--http-port", str(self.base + 9), "--tls-alpn-port", str(self.base + 8), "--private-port", str(self.base + 10), *options]
 
     def run(self, state, *options, user=None, **env):
         command = self.command(state, *options)
@@ -64,6 +64,8 @@ def command_line(place):
         (["--fronts", "2x"], r"--fronts: expected 1 to 4"),
         (["--http-port", "0"], r"--http-port: expected a port"),
         (["--http-port", str(place.base)], r"--http-port: \d+ is a port that certmill itself listens on"),
+        (["--tls-alpn-port", "65536"], r"--tls-alpn-port: expected a port"),
+        (["--tls-alpn-port", str(place.base + 10)], r"--tls-alpn-port: \d+ is a port that certmill itself listens on"),
         (["--private-port", str(place.base)], r"--private-port: .* overlap"),
         (["--listen", "127.0.0.1:65535", "--fronts", "2"], r"--listen: .* do not fit below 65536"),
         (["--private-port", "65530"], r"--private-port: .* do not fit below 65536"),

@@ -130,9 +130,41 @@ static void cert(struct seeds *s)
          make_cert(a, &(struct make_cert){.key = ed, .issuer_key = ed}));
 }
 
+// alpn_cert: for a.test and the digest 010203 with 29 zeros, which the target asks for.
+static void alpn_cert(struct seeds *s)
+{
+    struct arena *a = &s->arena;
+    EVP_PKEY *key = make_key(KEY_P256, 0, 0), *rsa = make_key(KEY_RSA, 2048, 0);
+    struct slice digest = MAKE_JOINED(a, make_hex(a, "0420 010203"),
+                                      slice_of((uint8_t[29]){0}, 29)),
+                 name = common_name(a, "ACME"),
+                 good = make_extension(a, OID_ACME_IDENTIFIER, true, digest);
+    const struct {
+        const char *name;
+        EVP_PKEY *key;
+        struct slice extensions;
+    } rows[] = {
+        {"good.der", key, MAKE_JOINED(a, make_alt_names(a, "a.test"), good)},
+        {"good_rsa.der", rsa, MAKE_JOINED(a, make_alt_names(a, "A.test"), good)},
+        {"two_names.der", key, MAKE_JOINED(a, make_alt_names(a, "a.test,b.test"), good)},
+        {"not_critical.der", key,
+         MAKE_JOINED(a, make_alt_names(a, "a.test"),
+                     make_extension(a, OID_ACME_IDENTIFIER, false, digest))},
+        {"no_names.der", key, good},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        seed(s, "alpn_cert", rows[i].name,
+             make_cert(a, &(struct make_cert){.key = rows[i].key,
+                                              .issuer_key = rows[i].key,
+                                              .issuer = name,
+                                              .subject = name,
+                                              .extensions = rows[i].extensions}));
+}
+
 void seeds_der(struct seeds *s)
 {
     csr_keys(s);
     csr(s);
     cert(s);
+    alpn_cert(s);
 }

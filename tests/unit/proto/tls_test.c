@@ -115,8 +115,15 @@ static void names_and_addresses_are_checked(void **state)
     static const struct {
         const char *name;
         bool ok;
-    } rows[] = {{"localhost", true},     {"127.0.0.1", true}, {"127.0.0.2", false},  {"::1", false},
-                {"example.test", false}, {"LOCALHOST", true}, {"x.localhost", false}};
+    } rows[] = {{"localhost", true},
+                {"127.0.0.1", true},
+                {"127.0.0.2", false},
+                {"::1", false},
+                {"example.test", false},
+                {"LOCALHOST", true},
+                {"x.localhost", false},
+                // a name, though it begins like an address
+                {"127.0.0.1.example", false}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct tls_options so = server_options(), co = client_options();
         struct result r = meet(&so, &co, rows[i].name);
