@@ -242,6 +242,5 @@ static enum validate_problem tls_alpn_01_waits_for(const struct validation *v, c
     return a->connected ? VALIDATE_TLS : VALIDATE_CONNECTION;
 }
 
-const struct validate_method_row validate_tls_alpn_01 = {.begin = tls_alpn_01_begin,
-                                                         .abandon = tls_alpn_01_abandon,
-                                                         .waits_for = tls_alpn_01_waits_for};
+const struct validate_method_row validate_tls_alpn_01 = {
+    .begin = tls_alpn_01_begin, .abandon = tls_alpn_01_abandon, .waits_for = tls_alpn_01_waits_for};

@@ -19,6 +19,7 @@ static void bits_and_names_are_of_one_row_each(void **state)
     }
     // What a database holds since the first version.
     assert_string_equal(challenge_type_row(1)->name, "http-01");
+    assert_string_equal(challenge_type_row(4)->name, "tls-alpn-01");
     assert_null(challenge_type_row(0));
     assert_null(challenge_type_row(1u << 31));
     assert_null(challenge_type_named(SLICE_LIT("http-0")));
@@ -36,6 +37,11 @@ static void each_proves_what_it_can(void **state)
     assert_int_equal(challenge_types_for(CHALLENGE_HTTP_01, &name, false), CHALLENGE_HTTP_01);
     assert_int_equal(challenge_types_for(CHALLENGE_HTTP_01, &address, false), CHALLENGE_HTTP_01);
     assert_int_equal(challenge_types_for(CHALLENGE_HTTP_01, &name, true), 0);
+    assert_int_equal(challenge_types_for(CHALLENGE_TLS_ALPN_01, &name, false),
+                     CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(challenge_types_for(CHALLENGE_TLS_ALPN_01, &address, false),
+                     CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(challenge_types_for(CHALLENGE_TLS_ALPN_01, &name, true), 0);
     assert_int_equal(challenge_types_for(0, &name, false), 0);
 }
 
