@@ -230,7 +230,8 @@ static void commit_start(struct issuance *i)
                                                   .profile = in->profile,
                                                   .issuer = in->issuer,
                                                   .not_before = in->not_before,
-                                                  .not_after = in->not_after};
+                                                  .not_after = in->not_after,
+                                                  .crl_shard = in->crl_shard};
     memcpy(i->commit.serial, i->sign.serial, SERIAL_LEN);
     SHA256(in->spki.p, in->spki.n, i->commit.spki_hash);
     i->commit.der = i->certificate;

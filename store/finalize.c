@@ -298,8 +298,8 @@ static void on_committed(struct flush *f, const PGresult *r, struct store_cmd *o
 static size_t commits_put(struct flush *f, struct params *p, struct params *q, int64_t order_leaf,
                           int64_t leaf)
 {
-    static const enum pg_type types[] = {PG_UUID, PG_BYTEA, PG_UUID, PG_TEXT,  PG_TEXT,
-                                         PG_INT8, PG_INT8,  PG_INT8, PG_BYTEA, PG_BYTEA};
+    static const enum pg_type types[] = {PG_UUID, PG_BYTEA, PG_UUID,  PG_TEXT,  PG_TEXT, PG_INT8,
+                                         PG_INT8, PG_INT8,  PG_BYTEA, PG_BYTEA, PG_INT8};
     size_t at = 0, rows = 0;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) (void)params_array(p, types[i]);
     size_t id = params_array(q, PG_UUID);
@@ -317,6 +317,7 @@ static size_t commits_put(struct flush *f, struct params *p, struct params *q, i
         params_put_int(p, 7, c->not_after);
         params_put_bytes(p, 8, slice_of(c->spki_hash, HASH_LEN));
         params_put_bytes(p, 9, c->der);
+        params_put_int(p, 10, c->crl_shard);
         params_put_id(q, id, &c->order);
         rows++;
     }
@@ -340,15 +341,17 @@ static void commit_pair(struct flush *f, int64_t order_leaf, int64_t leaf)
     leaf_name(orders, LEAF_ORDERS, order_leaf);
     leaf_name(certificates, LEAF_CERTIFICATES, leaf);
     flush_add(f, &p, flush_nothing,
-              "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+              "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
               "t(order_id, serial, account, tenant, profile, issuer, not_before, not_after, "
-              "spki_hash, der)), "
+              "spki_hash, der, crl_shard)), "
               "won AS (UPDATE %s o SET status = 4, serial = t.serial, expires_at = "
               "greatest(o.expires_at, t.not_after * 1000000) FROM t WHERE o.id = t.order_id AND "
               "o.status = 3 RETURNING o.id), "
               "w AS (DELETE FROM intents_open w USING won WHERE w.order_id = won.id) "
-              "INSERT INTO %s SELECT t.serial, t.order_id, t.account, t.tenant, t.profile, "
-              "t.issuer, t.not_before, t.not_after, t.spki_hash, t.der "
+              "INSERT INTO %s (serial, order_id, account, tenant, profile, issuer, not_before, "
+              "not_after, spki_hash, der, crl_shard) SELECT t.serial, t.order_id, t.account, "
+              "t.tenant, t.profile, t.issuer, t.not_before, t.not_after, t.spki_hash, t.der, "
+              "t.crl_shard "
               "FROM t JOIN won ON won.id = t.order_id ORDER BY t.serial",
               orders, certificates);
     flush_add(f, &q, on_committed,
@@ -379,6 +382,8 @@ static void on_certificate(struct flush *f, const PGresult *r, struct store_cmd 
             c->not_before = col_int(r, i, 4);
             c->not_after = col_int(r, i, 5);
             c->der = col_dup(r, i, 6, cmd);
+            c->tenant = col_dup(r, i, 7, cmd);
+            c->profile = col_dup(r, i, 8, cmd);
         }
     }
 }
@@ -400,7 +405,7 @@ void certificate_get_send(struct flush *f)
         if (leaves_have(f->store, LEAF_CERTIFICATES, leaf))
             flush_add(f, &p, on_certificate,
                       "SELECT serial, order_id, account, issuer::bigint, not_before, not_after, "
-                      "der FROM %s WHERE serial = ANY($1)",
+                      "der, tenant, profile FROM %s WHERE serial = ANY($1)",
                       name);
         else
             params_fini(&p);

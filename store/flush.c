@@ -23,6 +23,7 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_CERTIFICATE_COMMIT] = certificate_commit_send,
     [CMD_ORDER_INVALIDATE] = order_invalidate_send,
     [CMD_INTENT_CLOSE] = intent_close_send,
+    [CMD_REVOKE] = revoke_send,
     [CMD_INTENTS_CLAIM] = intents_claim_send,
     [CMD_NODE_HEARTBEAT] = node_heartbeat_send,
     [CMD_LEASE_TAKE] = lease_take_send,
@@ -39,6 +40,7 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_RENEWAL_SURVEY] = renewal_survey_send,
     [CMD_RENEWAL_RULES_LIST] = renewal_rules_list_send,
     [CMD_INTENT_GET] = intent_get_send,
+    [CMD_REVOCATION_GET] = revocation_get_send,
 };
 
 // ---- statements

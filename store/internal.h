@@ -23,6 +23,7 @@ enum cmd_kind {
     CMD_CERTIFICATE_COMMIT,
     CMD_ORDER_INVALIDATE,
     CMD_INTENT_CLOSE,
+    CMD_REVOKE,
     CMD_INTENTS_CLAIM,
     CMD_RENEWAL_RULE_CREATE,
     CMD_RENEWAL_RULE_CANCEL,
@@ -40,6 +41,7 @@ enum cmd_kind {
     CMD_RENEWAL_SURVEY,
     CMD_RENEWAL_RULES_LIST,
     CMD_INTENT_GET,
+    CMD_REVOCATION_GET,
     CMD_KIND_COUNT,
 };
 
@@ -166,6 +168,8 @@ void renewal_rules_list_send(struct flush *f);
 void renewal_rule_cancel_send(struct flush *f);
 void order_invalidate_send(struct flush *f);
 void intent_close_send(struct flush *f);
+void revoke_send(struct flush *f);
+void revocation_get_send(struct flush *f);
 void node_heartbeat_send(struct flush *f);
 void lease_take_send(struct flush *f);
 

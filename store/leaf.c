@@ -10,11 +10,15 @@ enum { HOUR_S = 3600, DAY_S = 86400 };
 static const struct {
     const char *name;
     unsigned span_s;
-} tables[LEAF_TABLE_COUNT] = {{"orders", HOUR_S},
-                              {"authorizations", DAY_S},
-                              {"intents", HOUR_S},
-                              {"certificates", HOUR_S},
-                              {"replacements", HOUR_S}};
+    enum leaf_table leader;
+    bool by_serial;
+} tables[LEAF_TABLE_COUNT] = {
+    [LEAF_ORDERS] = {"orders", HOUR_S, LEAF_TABLE_COUNT, false},
+    [LEAF_AUTHZS] = {"authorizations", DAY_S, LEAF_TABLE_COUNT, false},
+    [LEAF_INTENTS] = {"intents", HOUR_S, LEAF_ORDERS, false},
+    [LEAF_CERTIFICATES] = {"certificates", HOUR_S, LEAF_TABLE_COUNT, true},
+    [LEAF_REPLACEMENTS] = {"replacements", HOUR_S, LEAF_CERTIFICATES, true},
+    [LEAF_REVOCATIONS] = {"revocations", HOUR_S, LEAF_CERTIFICATES, true}};
 
 unsigned leaf_span_s(enum leaf_table table) { return tables[table].span_s; }
 
@@ -22,9 +26,8 @@ const char *leaf_table_name(enum leaf_table table) { return tables[table].name; 
 
 bool leaf_follows(enum leaf_table *out, enum leaf_table table)
 {
-    if (table == LEAF_INTENTS) *out = LEAF_ORDERS;
-    if (table == LEAF_REPLACEMENTS) *out = LEAF_CERTIFICATES;
-    return table == LEAF_INTENTS || table == LEAF_REPLACEMENTS;
+    *out = tables[table].leader;
+    return *out != LEAF_TABLE_COUNT;
 }
 
 int64_t leaf_at(enum leaf_table table, int64_t unix_s) { return unix_s / tables[table].span_s; }
@@ -75,7 +78,7 @@ static void id_bound(char out[LEAF_BOUND_MAX], int64_t unix_s)
 void leaf_bounds(char lower[LEAF_BOUND_MAX], char upper[LEAF_BOUND_MAX], enum leaf_table table,
                  int64_t key)
 {
-    if (table == LEAF_CERTIFICATES || table == LEAF_REPLACEMENTS) {
+    if (tables[table].by_serial) {
         snprintf(lower, LEAF_BOUND_MAX, "'\\x%06llx'::bytea", (unsigned long long)key);
         snprintf(upper, LEAF_BOUND_MAX, "'\\x%06llx'::bytea", (unsigned long long)key + 1);
         return;

@@ -10,6 +10,7 @@ enum leaf_table {
     LEAF_INTENTS,
     LEAF_CERTIFICATES,
     LEAF_REPLACEMENTS,
+    LEAF_REVOCATIONS,
     LEAF_TABLE_COUNT
 };
 enum { LEAF_NAME_MAX = 48 };
@@ -20,7 +21,8 @@ int64_t leaf_of_serial(const uint8_t *serial); // 20 octets, hour in the first t
 int64_t leaf_at(enum leaf_table table, int64_t unix_s);
 unsigned leaf_span_s(enum leaf_table table);
 // leaf_follows says whose leaf must have gone before one of this table may: intents go after the
-// orders of their hour, replacements after the certificates. False for a table that decides itself.
+// orders of their hour, replacements and revocations after the certificates. False for a table that
+// decides itself.
 bool leaf_follows(enum leaf_table *out, enum leaf_table table);
 const char *leaf_table_name(enum leaf_table table);
 // leaf_name writes "orders_2026112409". leaf_parse is the reverse; false for other names.

@@ -12,6 +12,11 @@ static bool have_id(const struct store *s, enum leaf_table table, const struct i
     return leaves_have(s, table, leaf_of_id(table, id));
 }
 
+static bool have_serial(const struct store *s, enum leaf_table table, const uint8_t *serial)
+{
+    return leaves_have(s, table, leaf_of_serial(serial));
+}
+
 static bool have_ids(const struct store *s, const struct id *ids, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -35,6 +40,7 @@ static bool have_all(const struct store *s, const struct store_cmd *cmd, bool ro
     const struct store_authz_decide *decide = (const struct store_authz_decide *)cmd;
     const struct store_intent_create *intent = (const struct store_intent_create *)cmd;
     const struct store_certificate_commit *commit = (const struct store_certificate_commit *)cmd;
+    const struct store_revoke *revoke = (const struct store_revoke *)cmd;
     switch ((enum cmd_kind)cmd->kind) {
     case CMD_ORDER_CREATE:
         return have_of_order(s, (const struct store_order_create *)cmd);
@@ -48,7 +54,7 @@ static bool have_all(const struct store *s, const struct store_cmd *cmd, bool ro
                    : rows_only;
     case CMD_CERTIFICATE_COMMIT:
         return have_id(s, LEAF_ORDERS, &commit->order)
-                   ? leaves_have(s, LEAF_CERTIFICATES, leaf_of_serial(commit->serial))
+                   ? have_serial(s, LEAF_CERTIFICATES, commit->serial)
                    : rows_only;
     case CMD_ORDER_INVALIDATE:
         return rows_only ||
@@ -64,13 +70,18 @@ static bool have_all(const struct store *s, const struct store_cmd *cmd, bool ro
         return rows_only ||
                have_id(s, LEAF_INTENTS, &((const struct store_intent_get *)cmd)->order);
     case CMD_CERTIFICATE_GET:
+        return rows_only || have_serial(s, LEAF_CERTIFICATES,
+                                        ((const struct store_certificate_get *)cmd)->serial);
+    case CMD_REVOKE: // without its certificates' leaf there is no certificate
+        return have_serial(s, LEAF_CERTIFICATES, revoke->serial)
+                   ? have_serial(s, LEAF_REVOCATIONS, revoke->serial)
+                   : rows_only;
+    case CMD_REVOCATION_GET:
         return rows_only ||
-               leaves_have(s, LEAF_CERTIFICATES,
-                           leaf_of_serial(((const struct store_certificate_get *)cmd)->serial));
+               have_serial(s, LEAF_REVOCATIONS, ((const struct store_revocation_get *)cmd)->serial);
     case CMD_RENEWAL_GET:
         return rows_only ||
-               leaves_have(s, LEAF_CERTIFICATES,
-                           leaf_of_serial(((const struct store_renewal_get *)cmd)->serial));
+               have_serial(s, LEAF_CERTIFICATES, ((const struct store_renewal_get *)cmd)->serial);
     default:
         return true;
     }
@@ -134,6 +145,7 @@ void leaves_load(struct store *s)
               "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
               "WHERE NOT i.inhdetachpending AND i.inhparent IN "
               "('orders'::regclass, 'authorizations'::regclass, 'intents'::regclass, "
-              "'certificates'::regclass, 'replacements'::regclass)");
+              "'certificates'::regclass, 'replacements'::regclass, "
+              "'revocations'::regclass)");
     conn_submit(s->reader);
 }

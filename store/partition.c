@@ -22,11 +22,10 @@ enum {
 
 static const char *column_of(enum leaf_table table)
 {
-    static const char *const columns[LEAF_TABLE_COUNT] = {[LEAF_ORDERS] = "id",
-                                                          [LEAF_AUTHZS] = "id",
-                                                          [LEAF_INTENTS] = "order_id",
-                                                          [LEAF_CERTIFICATES] = "serial",
-                                                          [LEAF_REPLACEMENTS] = "serial"};
+    static const char *const columns[LEAF_TABLE_COUNT] = {
+        [LEAF_ORDERS] = "id",           [LEAF_AUTHZS] = "id",
+        [LEAF_INTENTS] = "order_id",    [LEAF_CERTIFICATES] = "serial",
+        [LEAF_REPLACEMENTS] = "serial", [LEAF_REVOCATIONS] = "serial"};
     return columns[table];
 }
 
@@ -57,7 +56,8 @@ void partition_make_sql(char out[PARTITION_SQL_MAX], enum leaf_table table, int6
              ">= %s AND %s < %s)) WITH (fillfactor = %d); "
              "ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s); END IF; END $$",
              check, name, name, parent, name, column, lower, column, upper,
-             table == LEAF_CERTIFICATES ? 100 : 70, parent, name, lower, upper);
+             table == LEAF_CERTIFICATES || table == LEAF_REVOCATIONS ? 100 : 70, parent, name,
+             lower, upper);
 }
 
 enum work_kind {
@@ -192,27 +192,33 @@ static void on_list(struct maintenance *m, const PGresult *r)
     m->listed = true;
 }
 
-#define LIST_SQL                                                                                  \
-    "SELECT c.relname::text, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false), "       \
-    "coalesce(obj_description(c.oid, 'pg_class') = '" MARK "', false), now_us() / 1000000 "       \
-    "FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid "                              \
-    "WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class "              \
-    "WHERE oid = 'orders'::regclass) "                                                            \
-    "AND c.relname ~ '^(orders|authorizations|intents|certificates|replacements)_[0-9]+$' ORDER " \
-    "BY c.relname"
+#define LIST_SQL                                                                            \
+    "SELECT c.relname::text, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false), " \
+    "coalesce(obj_description(c.oid, 'pg_class') = '" MARK "', false), now_us() / 1000000 " \
+    "FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid "                        \
+    "WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class "        \
+    "WHERE oid = 'orders'::regclass) "                                                      \
+    "AND c.relname ~ '^(orders|authorizations|intents|certificates|replacements|"           \
+    "revocations)_[0-9]+$' ORDER BY c.relname"
 
 // ---- steps
 
-// drop_sql: with the intents go the entries of those that were never ended.
+// drop_sql: with the intents go the entries of those that were never ended, with the revocations
+// the CRLs of their hour.
 static void drop_sql(char *out, size_t size, const struct work *w, const char *name,
                      const char *check)
 {
-    char lower[LEAF_BOUND_MAX], upper[LEAF_BOUND_MAX], open[256] = "";
+    char lower[LEAF_BOUND_MAX], upper[LEAF_BOUND_MAX], more[256] = "";
     leaf_bounds(lower, upper, w->table, w->key);
     if (w->table == LEAF_INTENTS)
-        snprintf(open, sizeof open,
+        snprintf(more, sizeof more,
                  "DELETE FROM intents_open WHERE order_id >= %s AND order_id < %s; ", lower, upper);
-    snprintf(out, size, "DO $$ BEGIN %s%sDROP TABLE IF EXISTS %s; END $$", check, open, name);
+    if (w->table == LEAF_REVOCATIONS)
+        snprintf(more, sizeof more,
+                 "DELETE FROM crls WHERE shard / %d = %lld; "
+                 "DELETE FROM crl_changes WHERE shard / %d = %lld; ",
+                 CRL_PARTS_MAX, (long long)w->key, CRL_PARTS_MAX, (long long)w->key);
+    snprintf(out, size, "DO $$ BEGIN %s%sDROP TABLE IF EXISTS %s; END $$", check, more, name);
 }
 
 static void work_sql(char out[PARTITION_SQL_MAX], const struct maintenance *m, const struct work *w)

@@ -25,7 +25,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 5 }; // the version this program needs
+enum { STORE_SCHEMA_VERSION = 6 }; // the version this program needs
 
 struct store_options {
     const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
@@ -403,7 +403,8 @@ struct store_certificate_commit {
     uint16_t issuer;
     int64_t not_before, not_after;
     uint8_t spki_hash[HASH_LEN];
-    struct slice der; // the certificate
+    uint32_t crl_shard; // the intent's
+    struct slice der;   // the certificate
     bool won;
     enum order_status order_status;
     uint8_t order_serial[SERIAL_LEN];
@@ -418,7 +419,7 @@ struct store_certificate_get {
     struct id order, account;
     uint16_t issuer;
     int64_t not_before, not_after;
-    struct slice der;
+    struct slice der, tenant, profile;
 };
 void store_certificate_get(struct store *s, struct store_certificate_get *c);
 
@@ -498,6 +499,56 @@ struct store_renewal_rule_cancel {
     struct renewal_rule out;
 };
 void store_renewal_rule_cancel(struct store *s, struct store_renewal_rule_cancel *c);
+
+// ---- revocation (RFC 8555 section 7.6)
+// A revocation is a row beside its certificate, in a partition of the same hour, and dies with it.
+// A certificate that is on a CRL has a shard: the hour of its issuance times CRL_PARTS_MAX plus a
+// part of that hour, as its intent says; 0: it names no CRL.
+enum { CRL_PARTS_MAX = 64 };
+
+enum revocation_outcome {
+    REVOCATION_MADE = 1,
+    REVOCATION_ALREADY, // `reason` and `revoked_at_us` are of the first
+    REVOCATION_UNKNOWN, // no such certificate
+    REVOCATION_EXPIRED, // by the primary's clock
+    REVOCATION_ACCOUNT_NOT_VALID,
+    REVOCATION_KEY_CHANGED, // the request was verified with an older key
+    REVOCATION_NOT_ALLOWED, // another account's, and no authorizations for all names
+};
+
+// struct revocation: what is kept of one.
+struct revocation {
+    unsigned reason; // of RFC 5280 section 5.3.1
+    int64_t revoked_at_us;
+};
+
+// store_revoke revokes a certificate that has not expired. `by_account`: it must be the account's
+// own, or the account must hold valid authorizations for all of `names` (the certificate's, with
+// "*." where it has one); else the caller has proved the certificate's key, or is an operator. The
+// first revocation stays as it is. Its CRL is made anew soon.
+struct store_revoke {
+    struct store_cmd cmd;
+    uint8_t serial[SERIAL_LEN];
+    bool by_account;
+    struct id account;
+    uint32_t key_version;
+    const struct identifier *names; // borrowed
+    size_t name_count;
+    unsigned reason;
+    int64_t tag; // the store's own: a repeat of the command recognises its own work
+    enum revocation_outcome outcome;
+    struct revocation out; // when made, or already there
+};
+void store_revoke(struct store *s, struct store_revoke *c);
+
+// store_revocation_get reads by serial.
+struct store_revocation_get {
+    struct store_cmd cmd;
+    uint8_t serial[SERIAL_LEN];
+    bool found;
+    struct revocation out;
+};
+void store_revocation_get(struct store *s, struct store_revocation_get *c);
 
 // store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
 // for good). `done_now` false: it was not PROCESSING, `order_status` says what it is (0: no such

@@ -23,7 +23,7 @@ static int64_t metric(const struct metric *m) { return metric_total(metrics, m);
 
 struct all {
     struct account_row account, updated, rekeyed;
-    struct order_made made, decided, intended, committed, invalidated, closed;
+    struct order_made made, decided, intended, committed, invalidated, closed, revoked;
     struct authz_row authzs[4];
     struct eab_row keys[3]; // of the account, to be made, to be rotated
     struct store_eab_create e;
@@ -34,7 +34,8 @@ struct all {
     struct store_order_create o;
     struct store_authz_decide d[2];
     struct store_intent_create i;
-    struct store_certificate_commit c;
+    struct store_certificate_commit c, issued;
+    struct store_revoke w;
     struct store_order_invalidate v;
     struct store_intent_close n;
     struct store_lease_take l;
@@ -71,6 +72,10 @@ static void all_prepare(struct all *x)
     x->committed = order_processing(&x->account);
     x->invalidated = order_processing(&x->account);
     x->closed = order_processing(&x->account);
+    x->revoked = order_processing(&x->account);
+    x->issued = commit_of(&x->revoked, 5);
+    x->issued.crl_shard = 64;
+    store_certificate_commit(stores[0], &x->issued);
     struct store_order_invalidate v = {
         .cmd = cmd(), .order = x->closed.id, .error = SLICE_LIT("{}")};
     store_order_invalidate(stores[0], &v);
@@ -113,6 +118,8 @@ static void all_send(struct all *x, struct store *s)
         .cmd = cmd(), .order = x->invalidated.id, .error = SLICE_LIT("{\"detail\":\"gone\"}")};
     x->n = (struct store_intent_close){
         .cmd = cmd(), .order = x->closed.id, .has_burned = true, .burned_serial = {7, 7, 7, 8}};
+    x->w = (struct store_revoke){.cmd = cmd(), .reason = 4};
+    memcpy(x->w.serial, x->issued.serial, SERIAL_LEN);
     x->l = (struct store_lease_take){
         .cmd = cmd(), .name = SLICE_LIT("x"), .node = x->account.id, .boot = 5, .ttl_ms = 1};
     x->h = (struct store_node_heartbeat){
@@ -131,6 +138,7 @@ static void all_send(struct all *x, struct store *s)
     store_certificate_commit(s, &x->c);
     store_order_invalidate(s, &x->v);
     store_intent_close(s, &x->n);
+    store_revoke(s, &x->w);
     store_lease_take(s, &x->l);
     store_node_heartbeat(s, &x->h);
 }
@@ -141,7 +149,7 @@ static void all_check(const struct all *x)
     char id[UUID_TEXT_SIZE];
     const struct store_cmd *cmds[] = {&x->e.cmd, &x->r.cmd,    &x->a.cmd,    &x->u.cmd, &x->k.cmd,
                                       &x->o.cmd, &x->d[0].cmd, &x->d[1].cmd, &x->i.cmd, &x->c.cmd,
-                                      &x->v.cmd, &x->n.cmd,    &x->l.cmd,    &x->h.cmd};
+                                      &x->v.cmd, &x->n.cmd,    &x->l.cmd,    &x->h.cmd, &x->w.cmd};
     for (size_t k = 0; k < COUNT_OF(cmds); k++) assert_ok(result(cmds[k]));
     assert_true(x->a.created);
     assert_int_equal(x->e.conflict, 0);
@@ -165,6 +173,9 @@ static void all_check(const struct all *x)
     assert_true(x->v.done_now);
     assert_true(x->n.closed);
     assert_true(x->h.out_count > 0);
+    assert_int_equal(x->w.outcome, REVOCATION_MADE); // by itself, also when it is a repeat
+    assert_int_equal(
+        sql_int("SELECT count(*) FROM revocations WHERE tag = %lld", (long long)x->w.tag), 1);
     assert_int_equal(status_of(&x->made), ORDER_PENDING);
     assert_int_equal(status_of(&x->decided), ORDER_READY);
     assert_int_equal(status_of(&x->intended), ORDER_PROCESSING);

@@ -58,6 +58,21 @@ static void of_many_at_once_one_does_it(void **state)
     assert_int_equal(sql_int("SELECT count(*) FROM schema_version"), STORE_SCHEMA_VERSION);
 }
 
+// version_apply does what an older program did: a migration, and its checksum kept.
+static void version_apply(PGconn *c, int index)
+{
+    char checksum[65];
+    uint8_t digest[32];
+    const char *sql = migrations[index].sql;
+    PGresult *r = PQexec(c, sql);
+    assert_true(PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK);
+    PQclear(r);
+    SHA256((const uint8_t *)sql, strlen(sql), digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(checksum + 2 * i, 3, "%02x", digest[i]);
+    sql_on(c, "INSERT INTO schema_version VALUES (%d, '%s', now())", migrations[index].version,
+           checksum);
+}
+
 // A database of the first version has accounts, and each is found by its key afterwards.
 static void accounts_of_version_1_keep_their_keys(void **state)
 {
@@ -68,16 +83,11 @@ static void accounts_of_version_1_keep_their_keys(void **state)
     sql_run("CREATE DATABASE old");
     PGconn *c = PQconnectdb(old);
     assert_int_equal(PQstatus(c), CONNECTION_OK);
-    PQclear(PQexec(c, migrations[0].sql));
-    sql_on(c, "INSERT INTO accounts SELECT gen_random_uuid(), 't' || i %% 2, 1, 1, '', "
-              "sha256(i::text::bytea), '[]', true, '', 0 FROM generate_series(1, 10) i");
-    char checksum[65];
-    uint8_t digest[32];
-    SHA256((const uint8_t *)migrations[0].sql, strlen(migrations[0].sql), digest);
-    for (size_t i = 0; i < sizeof digest; i++) snprintf(checksum + 2 * i, 3, "%02x", digest[i]);
     sql_on(c, "CREATE TABLE schema_version (version integer PRIMARY KEY, checksum text NOT NULL, "
               "applied_at timestamptz NOT NULL)");
-    sql_on(c, "INSERT INTO schema_version VALUES (1, '%s', now())", checksum);
+    version_apply(c, 0);
+    sql_on(c, "INSERT INTO accounts SELECT gen_random_uuid(), 't' || i %% 2, 1, 1, '', "
+              "sha256(i::text::bytea), '[]', true, '', 0 FROM generate_series(1, 10) i");
     char sql[PARTITION_SQL_MAX];
     partition_make_sql(sql, LEAF_CERTIFICATES, 400000, 0); // of 2015: a certificate that lives
     sql_on(c, "%s", sql);
@@ -92,6 +102,32 @@ static void accounts_of_version_1_keep_their_keys(void **state)
                "SELECT count(*) FROM pg_inherits WHERE inhrelid = "
                "to_regclass('replacements_2015081916') AND inhparent = 'replacements'::regclass");
     assert_string_equal(PQgetvalue(r, 0, 0), "1");
+    PQclear(r);
+    PQfinish(c);
+}
+
+// What was issued before revocations were kept may be revoked: each hour of certificates has its
+// leaf, also one that is long past.
+static void certificates_of_version_5_can_be_revoked(void **state)
+{
+    (void)state;
+    char version5[512], note[256];
+    int from, to;
+    snprintf(version5, sizeof version5, "%s dbname=version5", pg.conninfo);
+    sql_run("CREATE DATABASE version5");
+    PGconn *c = PQconnectdb(version5);
+    assert_int_equal(PQstatus(c), CONNECTION_OK);
+    sql_on(c, "CREATE TABLE schema_version (version integer PRIMARY KEY, checksum text NOT NULL, "
+              "applied_at timestamptz NOT NULL)");
+    for (int i = 0; i < 5; i++) version_apply(c, i);
+    sql_on(c, "CREATE TABLE certificates_2001090901 PARTITION OF certificates FOR VALUES FROM "
+              "('\\x043d10') TO ('\\x043d11')");
+    if (failed(store_migrate(version5, &from, &to, note, sizeof note))) fail_msg("%s", note);
+    assert_int_equal(from, 5);
+    sql_on(c, "INSERT INTO revocations_2001090901 VALUES ('\\x043d10ff', 1, 0, 1, 1, 1, 1)");
+    PQclear(PQexec(c, "INSERT INTO revocations VALUES ('\\x043d1001', 1, 0, 1, 1, 1, 1)"));
+    PGresult *r = PQexec(c, "SELECT count(*) FROM revocations");
+    assert_string_equal(PQgetvalue(r, 0, 0), "2");
     PQclear(r);
     PQfinish(c);
 }
@@ -118,6 +154,7 @@ static void the_first_partitions_are_made(void **state)
     assert_int_equal(sql_int(count, "intents"), 51);
     assert_int_equal(sql_int(count, "certificates"), 51);
     assert_int_equal(sql_int(count, "replacements"), 51);
+    assert_int_equal(sql_int(count, "revocations"), 51);
     assert_in_range(sql_int(count, "authorizations"), 3, 4);
     // No index on a status, room for HOT updates on each leaf, and no DEFAULT partition.
     assert_int_equal(sql_int("SELECT count(*) FROM pg_indexes WHERE indexdef ~ 'status'"), 0);
@@ -243,6 +280,7 @@ int main(void)
         cmocka_unit_test(without_a_schema_it_says_what_to_do),
         cmocka_unit_test(of_many_at_once_one_does_it),
         cmocka_unit_test(accounts_of_version_1_keep_their_keys),
+        cmocka_unit_test(certificates_of_version_5_can_be_revoked),
         cmocka_unit_test(again_changes_nothing),
         cmocka_unit_test(the_first_partitions_are_made),
         cmocka_unit_test(a_newer_schema_is_refused),

@@ -80,14 +80,14 @@ static void more_are_made_ahead(void **state)
     lease_take(1, false);
     struct store_partitions_tend t = tend(55);
     assert_ok(result(&t.cmd));
-    assert_in_range(t.made, 28, 33); // 7 hours of four tables, perhaps a day
+    assert_in_range(t.made, 35, 41); // 7 hours of five tables, perhaps a day
     for (int64_t h = hour_now() - 2; h <= hour_now() + 54; h++) {
         assert_true(leaf_is(LEAF_ORDERS, h) && leaf_is(LEAF_INTENTS, h));
         assert_true(leaf_is(LEAF_CERTIFICATES, h) && leaf_is(LEAF_AUTHZS, h / 24));
-        assert_true(leaf_is(LEAF_REPLACEMENTS, h));
+        assert_true(leaf_is(LEAF_REPLACEMENTS, h) && leaf_is(LEAF_REVOCATIONS, h));
     }
     t = tend(55);
-    assert_in_range(t.made, 0, 5); // all are there (unless the hour has just changed)
+    assert_in_range(t.made, 0, 6); // all are there (unless the hour has just changed)
     // What was just made is used at once.
     struct account_row a = account_make();
     uint8_t random[10] = {3};
@@ -106,7 +106,7 @@ static void what_is_past_is_dropped(void **state)
     (void)state;
     int64_t old = hour_now() - OLD_H;
     static const enum leaf_table tables[] = {LEAF_ORDERS, LEAF_INTENTS, LEAF_CERTIFICATES,
-                                             LEAF_REPLACEMENTS};
+                                             LEAF_REPLACEMENTS, LEAF_REVOCATIONS};
     char text[UUID_TEXT_SIZE];
     for (size_t i = 0; i < COUNT_OF(tables); i++) leaf_make(tables[i], old);
     leaf_make(LEAF_AUTHZS, old / 24 - 1);
@@ -122,8 +122,9 @@ static void what_is_past_is_dropped(void **state)
     assert_int_equal(t.dropped, 3);
     // What goes when the orders or certificates of its hour have gone: in the next run.
     assert_true(leaf_is(LEAF_INTENTS, old) && leaf_is(LEAF_REPLACEMENTS, old));
+    assert_true(leaf_is(LEAF_REVOCATIONS, old));
     t = tend(50);
-    assert_int_equal(t.dropped, 2);
+    assert_int_equal(t.dropped, 3);
     for (size_t i = 0; i < COUNT_OF(tables); i++) assert_false(leaf_is(tables[i], old));
     assert_int_equal(
         sql_int("SELECT count(*) FROM intents_open WHERE order_id = '%s'", uuid_text(text, &id)),
@@ -139,6 +140,49 @@ static void what_is_past_is_dropped(void **state)
     assert_ok(result(&v.cmd));
     assert_false(v.done_now);
     assert_int_equal(v.order_status, 0);
+}
+
+static int64_t crl_rows(int64_t hour)
+{
+    return sql_int("SELECT (SELECT count(*) FROM crls WHERE shard / 64 = %lld) + (SELECT count(*) "
+                   "FROM crl_changes WHERE shard / 64 = %lld)",
+                   (long long)hour, (long long)hour);
+}
+
+// A revocation and its CRL live as long as a certificate of their hour, and go with them.
+static void revocations_and_crls_go_with_their_certificates(void **state)
+{
+    (void)state;
+    int64_t old = hour_now() - OLD_H - 20;
+    char serial[41];
+    leaf_make(LEAF_CERTIFICATES, old);
+    leaf_make(LEAF_REVOCATIONS, old);
+    snprintf(serial, sizeof serial, "%06llx0000000000000000000000000000000001",
+             (unsigned long long)old);
+    sql_run("INSERT INTO certificates SELECT '\\x%s', gen_random_uuid(), gen_random_uuid(), 't', "
+            "'p', 1, 0, now_us() / 1000000 + 10, '', '', %lld",
+            serial, (long long)old * 64 + 3);
+    sql_run("INSERT INTO revocations VALUES ('\\x%s', 1, %lld, 1, 1, 1, 1)", serial,
+            (long long)old * 64 + 3);
+    for (int64_t part = 0; part < 64; part += 63) {
+        sql_run("INSERT INTO crls VALUES (1, %lld, 1, 1, 1, '')", (long long)(old * 64 + part));
+        sql_run("INSERT INTO crl_changes VALUES (gen_random_uuid(), 1, %lld)",
+                (long long)(old * 64 + part));
+    }
+    sql_run("INSERT INTO crls VALUES (1, %lld, 1, 1, 1, '')", (long long)(old + 1) * 64);
+    lease_take(1, false);
+    (void)tend(50);
+    assert_true(leaf_is(LEAF_CERTIFICATES, old) && leaf_is(LEAF_REVOCATIONS, old));
+    assert_int_equal(crl_rows(old), 4);
+    sql_run("UPDATE certificates SET not_after = 1 WHERE serial = '\\x%s'", serial);
+    (void)tend(50);
+    assert_false(leaf_is(LEAF_CERTIFICATES, old));
+    assert_true(leaf_is(LEAF_REVOCATIONS, old)); // in the next run
+    (void)tend(50);
+    assert_false(leaf_is(LEAF_REVOCATIONS, old));
+    assert_int_equal(crl_rows(old), 0);
+    assert_int_equal(crl_rows(old + 1), 1); // another hour's
+    sql_run("DELETE FROM crls");
 }
 
 // A row that lives, or has lived until KEEP_H ago, keeps its leaf.
@@ -288,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_are_made_ahead),
         cmocka_unit_test(what_is_past_is_dropped),
+        cmocka_unit_test(revocations_and_crls_go_with_their_certificates),
         cmocka_unit_test(what_lives_is_kept),
         cmocka_unit_test(a_leaf_that_an_operator_detached_is_left_alone),
         cmocka_unit_test(a_detach_that_was_interrupted_is_finished),
