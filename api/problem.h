@@ -7,9 +7,11 @@
 #define PROBLEMS(X)                                              \
     X(ACCOUNT_DOES_NOT_EXIST, "accountDoesNotExist", 400)        \
     X(ALREADY_REPLACED, "alreadyReplaced", 409)                  \
+    X(ALREADY_REVOKED, "alreadyRevoked", 400)                    \
     X(BAD_CSR, "badCSR", 400)                                    \
     X(BAD_NONCE, "badNonce", 400)                                \
     X(BAD_PUBLIC_KEY, "badPublicKey", 400)                       \
+    X(BAD_REVOCATION_REASON, "badRevocationReason", 400)         \
     X(BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400)     \
     X(CONNECTION, "connection", 400)                             \
     X(DNS, "dns", 400)                                           \

@@ -8,7 +8,7 @@
 #include "proto/jose/jws.h"
 
 enum route_methods { ROUTE_GET = 1, ROUTE_POST = 2 };
-enum route_auth { AUTH_NONE, AUTH_JWK, AUTH_KID };
+enum route_auth { AUTH_NONE, AUTH_JWK, AUTH_KID, AUTH_EITHER };
 enum { ROUTE_SEGMENT_COUNT_MAX = 2 };
 
 struct request;
@@ -36,7 +36,7 @@ struct request {
     struct jws jws;
     struct redemption redemption;
     struct jwk key;         // that verified the request
-    bool has_account;       // KID routes
+    bool has_account;       // signed by an account (kid), not by a key alone (jwk)
     bool account_is_cached; // as it was some seconds ago at most
     struct id account;
     enum account_status account_status;

@@ -65,6 +65,7 @@ void directory_get(struct request *r)
     url_put(r, &o, "newNonce", "new-nonce");
     url_put(r, &o, "newAccount", "new-account");
     url_put(r, &o, "newOrder", "new-order");
+    url_put(r, &o, "revokeCert", "revoke-cert");
     url_put(r, &o, "keyChange", "key-change");
     url_put(r, &o, "renewalInfo", "renewal-info");
     meta_put(r, &o);

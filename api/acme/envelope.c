@@ -234,10 +234,10 @@ void envelope_check(struct request *r)
         request_fail(
             r, PROBLEM_UNAUTHORIZED,
             "\"url\" in the protected header is not the URL that this request was sent to");
-    else if ((r->route->auth == AUTH_JWK) != r->jws.has_jwk)
+    else if (r->route->auth != AUTH_EITHER && (r->route->auth == AUTH_JWK) != r->jws.has_jwk)
         request_fail(r, PROBLEM_MALFORMED, "this resource needs \"%s\" in the protected header",
                      r->route->auth == AUTH_JWK ? "jwk" : "kid");
-    else if (r->route->auth == AUTH_KID)
+    else if (!r->jws.has_jwk)
         account_find(r);
     else {
         r->key = r->jws.jwk;

@@ -18,6 +18,7 @@ void finalize_post(struct request *r);
 void authz_post(struct request *r);
 void challenge_post(struct request *r);
 void certificate_read(struct request *r);
+void certificate_revoke(struct request *r);
 void renewal_info_get(struct request *r); // without authentication
 
 // account_status_text is the text of documents ("valid"). Never NULL.

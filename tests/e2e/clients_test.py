@@ -34,6 +34,30 @@ def refused(dev, percent):
     check(refusals >= 3 or not percent, "no nonce was refused")
 
 
+def revoked(dev, path):
+    """The reason that is kept of a certificate's revocation, "" of none."""
+    return dev.psql("SELECT reason FROM revocations WHERE serial = decode('%s', 'hex')" % serial_of(path).strip().split("=")[1])
+
+
+def revocations(dev, lego, folders):
+    """certbot by the certificate's key and by the account, lego by the account; what is revoked once cannot be again."""
+    live = os.path.join(dev.dir, "c", "live", "certbot.internal.test")
+    archive = os.path.join(dev.dir, "c", "archive", "certbot.internal.test")
+    certbot = ["certbot", "revoke", "-n", "--no-delete-after-revoke", "--server", dev.directory] + folders
+    run(certbot + ["--cert-path", os.path.join(archive, "cert1.pem"), "--key-path", os.path.join(archive, "privkey1.pem"), "--reason", "keycompromise"], REQUESTS_CA_BUNDLE=dev.root)
+    check(revoked(dev, os.path.join(archive, "cert1.pem")) == "1", "certbot did not revoke by the certificate's key")
+    run(certbot + ["--cert-path", os.path.join(live, "cert.pem"), "--reason", "superseded"], REQUESTS_CA_BUNDLE=dev.root)
+    check(revoked(dev, os.path.join(live, "cert.pem")) == "4", "certbot did not revoke by its account")
+    again = subprocess.run(certbot + ["--cert-path", os.path.join(live, "cert.pem")], capture_output=True, text=True, timeout=120, env=dict(os.environ, REQUESTS_CA_BUNDLE=dev.root))
+    with open(os.path.join(dev.dir, "l", "letsencrypt.log"), encoding="utf-8") as f:  # certbot 2.1 stumbles over its own error and shows another
+        check(again.returncode != 0 and "alreadyRevoked" in f.read(), again.stderr + again.stdout)
+    certificate = glob.glob(os.path.join(dev.dir, "lego", "certificates", "lego.internal.test.crt"))[0]
+    check(revoked(dev, certificate) == "", "it was revoked already")
+    run(lego + ["revoke", "--keep"], LEGO_CA_CERTIFICATES=dev.root)
+    check(revoked(dev, certificate) == "0", "lego did not revoke")
+    print("certbot and lego revoked")
+
+
 with Dev() as dev:
     run(["curl", "--version"])
     out = run(["curl", "-sS", "--http2", "--cacert", dev.root, "-w", "%{http_version} %{http_code}", dev.directory])
@@ -64,5 +88,6 @@ with Dev() as dev:
     run(["certbot", "renew", "--force-renewal", "--no-random-sleep-on-renew"] + folders, REQUESTS_CA_BUNDLE=dev.root)
     check(serial_of(certificate) != first, "certbot did not renew")
     print("certbot obtained and renewed")
+    revocations(dev, lego, folders)
     check(dev.psql("SELECT count(*) FROM certificates") == "5", "the store does not hold five certificates")
     check(len([r for r in dev.journal() if r["kind"] == "signed"]) == 5, "the journal does not hold five certificates")

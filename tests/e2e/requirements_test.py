@@ -224,6 +224,21 @@ def r24(dev, responder):
         check(client.post(url).status == 200, url)
 
 
+def r26(dev, responder):
+    """Padded base64 of the standard alphabet, as acmetool sends it; 200 with nothing in it (14)."""
+    client = Strict(dev)
+    client.register()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode, lambda der: b64(der).encode()):
+        der = b"x"
+        while len(der) % 3 == 0 or len(der) == 1:
+            der = ssl.PEM_cert_to_DER_cert(client.obtain(["revoked.internal.test"], responder).split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+        check("revoke" in client.directory["revokeCert"], client.directory)  # 8
+        answer = client.post(client.directory["revokeCert"], {"certificate": encode(der).decode(), "reason": 4})
+        check(answer.status == 200 and answer.body == b"", f"{answer.status} {answer.body}")
+        answer = client.post(client.directory["revokeCert"], {"certificate": encode(der).decode()})
+        check(answer.status == 400 and answer.type() == "alreadyRevoked", answer.body)
+
+
 def r31(dev, _):
     kids = {Strict(dev).register().headers["Location"] for _ in range(25)}
     check(len(kids) == 25, "an account for each key")

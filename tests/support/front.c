@@ -22,7 +22,7 @@
 enum { WAIT_MS = 30000, STEP_MS = 10, TEXT_MAX = 4096 };
 
 static const char tenants_default[] =
-    "  default:\n    default: true\n    profiles: [server, short]\n"
+    "  default:\n    default: true\n    profiles: [server, short, wide, norev]\n"
     "  other:\n    profiles: [short]\n    terms_of_service: 'https://localhost/terms'\n";
 
 // ---- the responder

@@ -115,6 +115,11 @@ static struct slice issuer_extensions(struct arena *a)
                                       MAKE_TLV(a, 0x04, SLICE_LIT(SIGNER_DOUBLE_KEY_ID))));
 }
 
+static struct slice no_rev_avail_extension(struct arena *a)
+{
+    return make_extension(a, OID_NO_REV_AVAIL, false, MAKE_EMPTY(a, 0x05));
+}
+
 static void serial_of(uint8_t out[SERIAL_LEN], const struct intent *in)
 {
     uint8_t hash[HASH_LEN];
@@ -134,7 +139,10 @@ static struct slice certificate_make(struct arena *a, const struct intent *in,
     EVP_PKEY *other = make_key(KEY_P256, 0, 77);
     struct slice spki = mode == DOUBLE_OTHER_KEY ? make_spki(a, other) : in->spki,
                  names = names_extension(a, in, mode),
-                 extensions = mode == DOUBLE_CA ? MAKE_JOINED(a, names, ca_extension(a)) : names,
+                 extensions = mode == DOUBLE_CA ? MAKE_JOINED(a, names, ca_extension(a))
+                              : slice_eq_str(in->profile, "norev")
+                                  ? MAKE_JOINED(a, names, no_rev_avail_extension(a))
+                                  : names,
                  issuer = mode == DOUBLE_OTHER_ISSUER ? name(a, "another CA") : world.subject;
     struct slice tbs = tbs_make(a, integer(a, number, SERIAL_LEN), issuer, MAKE_EMPTY(a, 0x30),
                                 in->not_before - (mode == DOUBLE_EARLY),
@@ -365,7 +373,9 @@ const char *signer_client_state_text(const struct signer_client *c)
 size_t signer_client_profiles(const struct signer_client *c, const struct signer_profile **out)
 {
     static const uint16_t issuers[] = {ISSUER_ID};
-    static const struct slice kinds[] = {SLICE_LIT("P-256"), SLICE_LIT("RSA-2048")};
+    static const struct slice kinds[] = {SLICE_LIT("P-256"), SLICE_LIT("RSA-2048"),
+                                         SLICE_LIT("P-384"), SLICE_LIT("P-521"),
+                                         SLICE_LIT("Ed25519")};
     static const struct signer_profile profiles[] = {{.name = SLICE_LIT("server"),
                                                       .hash = {1},
                                                       .template_version = 1,
@@ -385,9 +395,30 @@ size_t signer_client_profiles(const struct signer_client *c, const struct signer
                                                       .issuer_count = 1,
                                                       .key_kinds = kinds,
                                                       .key_kind_count = 1,
-                                                      .text = SLICE_LIT("for an hour")}};
+                                                      .text = SLICE_LIT("for an hour")},
+                                                     {.name = SLICE_LIT("wide"),
+                                                      .hash = {3},
+                                                      .template_version = 1,
+                                                      .validity_s = VALIDITY_S,
+                                                      .backdate_s = BACKDATE_S,
+                                                      .issuers = issuers,
+                                                      .issuer_count = 1,
+                                                      .key_kinds = kinds,
+                                                      .key_kind_count = 5,
+                                                      .text = SLICE_LIT("for any key")},
+                                                     {.name = SLICE_LIT("norev"),
+                                                      .hash = {4},
+                                                      .template_version = 1,
+                                                      .validity_s = VALIDITY_S,
+                                                      .backdate_s = BACKDATE_S,
+                                                      .issuers = issuers,
+                                                      .issuer_count = 1,
+                                                      .key_kinds = kinds,
+                                                      .key_kind_count = 1,
+                                                      .no_rev_avail = true,
+                                                      .text = SLICE_LIT("never revoked")}};
     *out = profiles;
-    return signer_client_ready(c) ? 2 : 0;
+    return signer_client_ready(c) ? sizeof profiles / sizeof profiles[0] : 0;
 }
 
 const struct signer_profile *signer_client_profile(const struct signer_client *c,

@@ -235,7 +235,8 @@ static void each_route_takes_its_kind_of_key(void **state)
                   {"order/AaINMxB8AJJNKGoNNHKy1w/finalize", false},
                   {"authz/AaINMxB8AJJNKGoNNHKy1w", false},
                   {"chall/AaINMxB8AJJNKGoNNHKy1w/http-01", false},
-                  {"cert/AaINMxB8AJJNKGoNNHKy1w", false}};
+                  {"cert/AaINMxB8AJJNKGoNNHKy1w", false},
+                  {"revoke-cert", true}}; // takes both: the payload is what it refuses
     long accounts = count_of("accounts");
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         const char *path = acme_path(&client, routes[i].rest);

@@ -14,9 +14,11 @@ static const struct {
     unsigned status;
 } known[] = {
     {PROBLEM_ACCOUNT_DOES_NOT_EXIST, "accountDoesNotExist", 400}, // clients.md 28
+    {PROBLEM_ALREADY_REVOKED, "alreadyRevoked", 400},
     {PROBLEM_BAD_CSR, "badCSR", 400},
     {PROBLEM_BAD_NONCE, "badNonce", 400}, // clients.md 19
     {PROBLEM_BAD_PUBLIC_KEY, "badPublicKey", 400},
+    {PROBLEM_BAD_REVOCATION_REASON, "badRevocationReason", 400},
     {PROBLEM_BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400},
     {PROBLEM_CONNECTION, "connection", 400},
     {PROBLEM_DNS, "dns", 400},
