@@ -14,6 +14,7 @@ static const struct {
     unsigned status;
 } known[] = {
     {PROBLEM_ACCOUNT_DOES_NOT_EXIST, "accountDoesNotExist", 400}, // clients.md 28
+    {PROBLEM_ALREADY_REPLACED, "alreadyReplaced", 409},           // RFC 9773 section 5
     {PROBLEM_ALREADY_REVOKED, "alreadyRevoked", 400},
     {PROBLEM_BAD_CSR, "badCSR", 400},
     {PROBLEM_BAD_NONCE, "badNonce", 400}, // clients.md 19
@@ -22,6 +23,7 @@ static const struct {
     {PROBLEM_BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400},
     {PROBLEM_CONNECTION, "connection", 400},
     {PROBLEM_DNS, "dns", 400},
+    {PROBLEM_EXTERNAL_ACCOUNT_REQUIRED, "externalAccountRequired", 403},
     {PROBLEM_INCORRECT_RESPONSE, "incorrectResponse", 403},
     {PROBLEM_INVALID_CONTACT, "invalidContact", 400},
     {PROBLEM_INVALID_PROFILE, "invalidProfile", 400},
