@@ -1,5 +1,6 @@
 """certmill: what the end-to-end tests share: a running `certmill dev`, a small ACME client that can be made to misbehave, an http-01 responder."""
 import base64
+import glob
 import hashlib
 import http.client
 import http.server
@@ -154,6 +155,21 @@ class Dev:
     def pids(self, program):
         out = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f", program], capture_output=True, text=True).stdout
         return [int(p) for p in out.split()]
+
+
+def shifted(dev, seconds):
+    """The environment in which everything has another time: our programs by their seam, PostgreSQL by libfaketime."""
+    real = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True).stdout.strip() or sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")[0]
+    folder = os.path.join(dev.dir, f"bin{seconds}")
+    os.makedirs(folder, exist_ok=True)
+    for name in os.listdir(real):
+        wrapper = os.path.join(folder, name)
+        with open(wrapper, "w", encoding="utf-8") as f:
+            fake = f"LD_PRELOAD={library} FAKETIME='{seconds:+d}' FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1" if name == "postgres" else ""
+            f.write(f'#!/bin/sh\nexec env {fake} {real}/{name} "$@"\n')
+        os.chmod(wrapper, 0o755)
+    return dict(ENVIRON, CERTMILL_TEST_CLOCK_OFFSET_S=str(seconds), PG_BINDIR=folder)
 
 
 class Responder:

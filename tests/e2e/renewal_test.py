@@ -10,24 +10,9 @@ import time
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from certmill import BIN, Client, Dev, ENVIRON, Responder, check
+from certmill import BIN, Client, Dev, ENVIRON, Responder, check, shifted
 
 DAY_S = 86400
-
-
-def shifted(dev, days):
-    """The environment in which everything has another time: our programs by their seam, PostgreSQL by libfaketime."""
-    real = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True).stdout.strip() or sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
-    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")[0]
-    folder = os.path.join(dev.dir, f"bin{days}")
-    os.makedirs(folder, exist_ok=True)
-    for name in os.listdir(real):
-        wrapper = os.path.join(folder, name)
-        with open(wrapper, "w", encoding="utf-8") as f:
-            fake = f"LD_PRELOAD={library} FAKETIME='{days * DAY_S:+d}' FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1" if name == "postgres" else ""
-            f.write(f'#!/bin/sh\nexec env {fake} {real}/{name} "$@"\n')
-        os.chmod(wrapper, 0o755)
-    return dict(ENVIRON, CERTMILL_TEST_CLOCK_OFFSET_S=str(days * DAY_S), PG_BINDIR=folder)
 
 
 def read(dev, name):
@@ -72,7 +57,7 @@ def metric(dev, front, name):
 def half_life():
     """The state is 50 days old: everything is past half of its life at the first start."""
     dev = Dev(fronts=2)
-    made = subprocess.run(dev.command() + ["--once"], capture_output=True, text=True, timeout=100, env=shifted(dev, -50))
+    made = subprocess.run(dev.command() + ["--once"], capture_output=True, text=True, timeout=100, env=shifted(dev, -50 * DAY_S))
     check(made.returncode == 0, made.stdout + made.stderr)
     old = {name: x509.load_pem_x509_certificate(read(dev, name + ".pem")) for name in ("server", "acme", "signer")}
     now = datetime.datetime.utcnow()
@@ -111,7 +96,7 @@ def asleep():
     made = subprocess.run(dev.command() + ["--once"], capture_output=True, text=True, timeout=100, env=ENVIRON)
     check(made.returncode == 0, made.stdout + made.stderr)
     old = x509.load_pem_x509_certificate(read(dev, "server.pem"))
-    again = subprocess.run(dev.command() + ["--once"], capture_output=True, text=True, timeout=100, env=shifted(dev, 400))
+    again = subprocess.run(dev.command() + ["--once"], capture_output=True, text=True, timeout=100, env=shifted(dev, 400 * DAY_S))
     check(again.returncode == 0, again.stdout + again.stderr + dev.log("acme-0.log")[-2000:])
     fresh = x509.load_pem_x509_certificate(read(dev, "server.pem"))
     check(fresh.not_valid_before > old.not_valid_after and pair_fits(dev, "server") and pair_fits(dev, "acme"), f"{fresh.not_valid_before} after {old.not_valid_after}")

@@ -1,0 +1,99 @@
+"""table: the clients. To add one: its packages in scripts/clients, its page docs/clients/NAME.md, its row here."""
+import socket
+import ssl
+import time
+
+from certmill import check
+from cryptography import x509
+
+from bed import NAME
+
+
+class Client:
+    """A command that is run and ends; its certificate is a file."""
+
+    name = None            # of the page
+    suites = ("bookworm",)
+    certificate = None     # the file with the leaf first
+    webroot = False        # a web server of the operator serves /var/www/html on port 80
+    environment = ""       # settings that the test makes before each block, with the reason
+
+    def prepare(self, tree):
+        """What the packages' own scripts do when they are installed, where it matters."""
+
+    def chain(self, bed, tree, serial_before):
+        """The certificate chain as PEM; None when there is none. A client that works by itself is waited for."""
+        return tree.read(self.certificate)
+
+
+class Daemon(Client):
+    """A server that looks after its own certificate and serves it on port 443."""
+
+    def chain(self, bed, tree, serial_before):
+        deadline, seen = time.monotonic() + 60, "nothing"
+        while time.monotonic() < deadline:
+            try:
+                pem = served(bed)
+                seen = f"{x509.load_pem_x509_certificate(pem.encode()).serial_number:040x}"
+                if seen != serial_before:
+                    return pem
+            except OSError as e:  # not there yet, or with a certificate that the root has not signed
+                seen = e
+            time.sleep(0.1)
+        raise AssertionError(f"port 443 has no new certificate of ours after a minute: {seen}")
+
+
+def served(bed):
+    context = ssl.create_default_context(cafile=bed.dev.root)
+    with socket.create_connection(("127.0.0.1", 443), timeout=5) as s, context.wrap_socket(s, server_hostname=NAME) as t:
+        return ssl.DER_cert_to_PEM_cert(t.getpeercert(True))
+
+
+class Certbot(Client):
+    name, suites = "certbot", ("bookworm", "sid")
+    certificate = f"/etc/letsencrypt/live/{NAME}/fullchain.pem"
+
+
+class Lego(Client):
+    name, suites = "lego", ("bookworm", "sid")
+    certificate = f"/var/lib/lego/certificates/{NAME}.crt"
+
+
+class Caddy(Daemon):
+    name, suites = "caddy", ("bookworm", "sid")
+    environment = "export RENEW_INTERVAL=2s"  # it would look for what is due every ten minutes
+
+
+class Dehydrated(Client):
+    name, webroot = "dehydrated", True
+    certificate = f"/var/lib/dehydrated/certs/{NAME}/fullchain.pem"
+
+
+class Uacme(Client):
+    name, webroot = "uacme", True
+    certificate = f"/etc/ssl/uacme/{NAME}/cert.pem"
+
+
+class AcmeTiny(Client):
+    name, webroot = "acme-tiny", True
+    certificate = "/etc/acme-tiny/app.pem"
+
+
+class Acmetool(Client):
+    name, webroot = "acmetool", True
+    certificate = f"/var/lib/acme/live/{NAME}/fullchain"
+
+
+class Apache(Daemon):
+    name = "apache"
+
+    def prepare(self, tree):
+        tree.run("mkdir -p /var/log/apache2 /var/lib/apache2 /run/apache2; for m in mpm_event authz_core authz_host alias dir mime setenvif socache_shmcb; do a2enmod -q $m; done")
+
+
+class AcmeSh(Client):
+    name, suites = "acme.sh", ("trixie",)
+    certificate = f"/root/.acme.sh/{NAME}_ecc/fullchain.cer"
+
+
+CLIENTS = (Certbot, Lego, Caddy, Dehydrated, Uacme, AcmeTiny, Acmetool, Apache, AcmeSh)
