@@ -257,6 +257,16 @@ const struct setting settings_table[] = {
     MS("nonce_lifetime", nonce_ms, "1h", 1000, 86400000, "How long a nonce can be used."),
     MS("finalize_wait", finalize_wait_ms, "3s", 0, 20000,
        "How long a finalize request waits for its certificate before it answers \"processing\"."),
+    {.key = "capacity",
+     .type = SETTING_INT,
+     IN(struct settings, capacity),
+     .default_text = "0",
+     .min = 0,
+     .max = 10000000,
+     .reloadable = true,
+     .help = "Certificates per second that this installation can bear, all front ends together: "
+             "`certmill cert renew-early` spreads renewals so that they stay below. 0: the most "
+             "that a minute of the last 24 hours has seen."},
     {.key = "bad_nonce_percent",
      .type = SETTING_INT,
      IN(struct settings, bad_nonce_percent),

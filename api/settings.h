@@ -73,7 +73,7 @@ struct settings {
         int64_t partitions_ms, ahead_h, keep_h, reaper_ms, intent_age_ms, give_up_ms;
     } jobs;
     struct config_list tenants; // struct tenant_settings
-    int64_t region, shards, key_tables, nonce_ms, finalize_wait_ms, bad_nonce_percent;
+    int64_t region, shards, key_tables, nonce_ms, finalize_wait_ms, bad_nonce_percent, capacity;
     int io, p256, log_level, log_format;
 };
 

@@ -9,11 +9,17 @@
 
 #define ADMIN_ROLE "urn:certmill:role:admin"
 
-enum { ADMIN_PARAMS_MAX = 12, ADMIN_LIST_MAX = 64, ADMIN_TEXT_MAX = 1024 };
+enum {
+    ADMIN_PARAMS_MAX = 12,
+    ADMIN_LIST_MAX = 64,
+    ADMIN_MANY_MAX = 1 << 20,
+    ADMIN_TEXT_MAX = 1024
+};
 
 // enum admin_type: how a parameter or a member of a document reads. TIME is RFC 3339 in documents;
 // as a parameter it may also be a duration from now ("90d") or "never". DURATION is "10m", "24h".
-// LINES is a whole request body of lines, JSON or CSV.
+// MANY is a long list of texts: a file of lines for the command. LINES is a whole request body of
+// lines, JSON or CSV.
 enum admin_type {
     ADMIN_TEXT,
     ADMIN_INT,
@@ -21,6 +27,7 @@ enum admin_type {
     ADMIN_TIME,
     ADMIN_DURATION,
     ADMIN_TEXTS,
+    ADMIN_MANY,
     ADMIN_LINES,
     ADMIN_JSON // a member that is a document of its own
 };
@@ -83,7 +90,7 @@ extern const size_t admin_operation_count;
 // struct admin_value is the value of the parameter in the same place of the operation's list.
 struct admin_value {
     bool present;
-    struct slice text; // TEXT, LINES
+    struct slice text; // TEXT, LINES; MANY: lines
     int64_t number;    // INT; TIME: microseconds since 1970, 0: never; DURATION: milliseconds
     bool flag;
     struct slice texts[ADMIN_LIST_MAX];
@@ -125,6 +132,8 @@ static inline bool admin_has(const struct admin_call *c, const char *name)
 {
     return admin_value(c, name)->present;
 }
+// admin_line_next takes the next line that is not empty off a MANY; false at the end.
+bool admin_line_next(struct slice *out, struct slice *rest);
 // admin_tenant is the tenant that `tenant` names, or the default one. NULL: answered.
 const struct tenant *admin_tenant(struct admin_call *c);
 // admin_limit is `limit`, 100 unless given.

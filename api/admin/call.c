@@ -58,7 +58,7 @@ static void about_write(const struct admin_call *c, char out[ABOUT_MAX])
     out[0] = 0;
     for (const struct admin_param *p = c->op->params; p->name != NULL && n < ABOUT_MAX; p++) {
         const struct admin_value *v = &c->values[p - c->op->params];
-        if (!v->present || p->type == ADMIN_LINES) continue;
+        if (!v->present || p->type == ADMIN_LINES || p->type == ADMIN_MANY) continue;
         struct slice text = p->type == ADMIN_TEXTS && v->count > 0 ? v->texts[0] : v->text;
         bool number = p->type == ADMIN_INT || p->type == ADMIN_TIME || p->type == ADMIN_DURATION;
         int k = number ? snprintf(out + n, ABOUT_MAX - n, "%s%s=%lld", n == 0 ? "" : " ", p->name,

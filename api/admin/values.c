@@ -161,6 +161,9 @@ const char *admin_take_text(struct admin_call *c, const struct admin_param *p, s
     case ADMIN_LINES:
         v->text = text;
         return NULL;
+    case ADMIN_MANY:
+        v->text = text;
+        return text.n <= ADMIN_MANY_MAX ? NULL : WRONG(c, p, "is longer than %d", ADMIN_MANY_MAX);
     case ADMIN_TEXTS:
         return texts_split(c, p, v, text);
     case ADMIN_INT:
@@ -195,12 +198,43 @@ static const char *texts_take(struct admin_call *c, const struct admin_param *p,
     return NULL;
 }
 
+// many_take makes lines of a list of texts.
+static const char *many_take(struct admin_call *c, const struct admin_param *p,
+                             struct admin_value *v, struct json list)
+{
+    struct buf *b = edge_scratch(c->edge);
+    bool ok = json_is_array(list);
+    for (size_t i = 0; ok && i < json_size(list); i++) {
+        struct slice one = SLICE_NONE;
+        ok = !failed(json_string(json_at(list, i), &one)) &&
+             (one.n == 0 || memchr(one.p, '\n', one.n) == NULL) && !failed(buf_add(b, one)) &&
+             !failed(buf_add_str(b, "\n"));
+    }
+    if (!ok || failed(arena_dup(&v->text, c->arena, buf_slice(b))))
+        return WRONG(c, p, "is not a list of texts, or too long");
+    return NULL;
+}
+
+bool admin_line_next(struct slice *out, struct slice *rest)
+{
+    while (rest->n > 0) {
+        const uint8_t *end = memchr(rest->p, '\n', rest->n);
+        size_t n = end == NULL ? rest->n : (size_t)(end - rest->p);
+        *out = slice_sub(*rest, 0, n);
+        *rest = slice_sub(*rest, end == NULL ? n : n + 1, rest->n);
+        while (out->n > 0 && strchr(" \t\r", out->p[out->n - 1]) != NULL) out->n--;
+        if (out->n > 0) return true;
+    }
+    return false;
+}
+
 const char *admin_take_json(struct admin_call *c, const struct admin_param *p, struct json value)
 {
     struct admin_value *v = &c->values[p - c->op->params];
     struct slice text = SLICE_NONE;
     v->present = true;
     if (p->type == ADMIN_TEXTS) return texts_take(c, p, v, value);
+    if (p->type == ADMIN_MANY) return many_take(c, p, v, value);
     if (p->type == ADMIN_BOOL)
         return failed(json_bool(value, &v->flag)) ? WRONG(c, p, "is not true or false") : NULL;
     if (p->type == ADMIN_INT) {

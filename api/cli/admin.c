@@ -1,5 +1,6 @@
 #include "api/cli/admin.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,17 @@ static const struct admin_param *place_find(const struct cli *cli)
     return NULL;
 }
 
+// file_take is the content of a file of lines; NULL with a note.
+static const char *file_take(struct cli *cli, const char *path)
+{
+    struct slice content;
+    char note[FILES_NOTE_MAX];
+    if (!failed(file_read(&content, &cli->arena, note, AT_FDCWD, path)))
+        return (const char *)content.p;
+    snprintf(cli->note, sizeof cli->note, "%s", note);
+    return NULL;
+}
+
 // option_take takes "--name value" or "--name=value" at argv[*i]. 0: taken.
 static int option_take(struct cli *cli, int argc, char **argv, int *i)
 {
@@ -146,6 +158,8 @@ static int option_take(struct cli *cli, int argc, char **argv, int *i)
     if (value == NULL && *i + 1 < argc) value = argv[++*i];
     if (value == NULL) return wrong(cli, cli->op->noun, "a value is missing behind ", argv[*i]);
     if (door != NULL) return *door = value, 0;
+    if (p->type == ADMIN_MANY && (value = file_take(cli, value)) == NULL)
+        return wrong(cli, cli->op->noun, cli->note, "");
     return argument_add(cli, p, value) ? 0 : wrong(cli, cli->op->noun, "too many options", "");
 }
 
@@ -232,3 +246,5 @@ static int noun_main(const char *noun, int argc, char **argv)
 }
 
 int eab_main(int argc, char **argv) { return noun_main("eab", argc, argv); }
+int cert_main(int argc, char **argv) { return noun_main("cert", argc, argv); }
+int renewal_main(int argc, char **argv) { return noun_main("renewal", argc, argv); }

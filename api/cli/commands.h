@@ -9,7 +9,9 @@ int dev_main(int argc, char **argv);
 int init_main(int argc, char **argv);
 // migrate_main brings a database to the schema of this version.
 int migrate_main(int argc, char **argv);
-// eab_main runs the admin operations of its noun (api/admin/admin.h).
+// eab_main and the next run the admin operations of their noun (api/admin/admin.h).
 int eab_main(int argc, char **argv);
+int cert_main(int argc, char **argv);
+int renewal_main(int argc, char **argv);
 // config_main checks a configuration file, or prints the reference of all keys.
 int config_main(int argc, char **argv);
