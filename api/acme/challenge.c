@@ -260,8 +260,9 @@ static struct err validation_begin(struct request *r, const struct authz_row *z,
 
 static void challenge_begin(struct request *r, const struct authz_row *z)
 {
-    const struct challenge_type_row *t = challenge_named(r, z), *running = running_type(r, z);
-    if (t == NULL) return;
+    const struct challenge_type_row *t = challenge_named(r, z);
+    if (t == NULL) return; // answered: r is gone
+    const struct challenge_type_row *running = running_type(r, z);
     if (running != NULL && running != t) {
         request_fail(r, PROBLEM_MALFORMED,
                      "the authorization is being validated by its %s challenge already, which "

@@ -465,6 +465,26 @@ static void an_authorization_ends_in_time(void **state)
     assert_string_equal(acme_text(&client, &a, "challenges.0.status"), "invalid");
 }
 
+// A challenge that the authorization does not have is not there, read or begun; one that it has is.
+static void only_offered_challenges_are_there(void **state)
+{
+    (void)state;
+    struct acme_answer order = acme_order(&client, "offered.internal.test");
+    struct acme_answer a = acme_call(&client, acme_text(&client, &order, "authorizations.0"), NULL);
+    const char *good = acme_text(&client, &a, "challenges.0.url");
+    static const char *const kinds[] = {"http-02", "HTTP-01", "http-0", "http-011", "none-01"};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        const char *url = arena_printf(&client.arena, "%.*s%s", (int)(strlen(good) - 7), good,
+                                       kinds[i]);
+        for (int k = 0; k < 2; k++) {
+            a = acme_call(&client, url, k == 0 ? NULL : "{}");
+            assert_answer(url, &a, 404, "unauthorized");
+        }
+    }
+    a = acme_call(&client, good, NULL);
+    assert_answer(good, &a, 200, "");
+}
+
 // ---- what the server refuses by itself
 
 // clients.md 11, 12 and 17: these are answers to POSTs like any other. The connection ends, so each
@@ -594,6 +614,7 @@ int main(void)
         cmocka_unit_test(an_account_that_has_ended_is_unauthorized),
         cmocka_unit_test(what_is_not_there_is_not_malformed),
         cmocka_unit_test(an_authorization_ends_in_time),
+        cmocka_unit_test(only_offered_challenges_are_there),
         cmocka_unit_test(only_the_hosts_of_the_tenant_are_served),
         cmocka_unit_test(refusals_of_the_server_are_problems_with_a_nonce),
         cmocka_unit_test(every_body_below_the_bound_is_judged),
