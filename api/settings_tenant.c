@@ -270,7 +270,7 @@ const struct setting tenant_rows[] = {
     {.key = "challenges",
      .type = SETTING_LIST,
      IN(struct tenant_settings, challenges),
-     .default_text = "[http-01, tls-alpn-01]",
+     .default_text = "[http-01, dns-01, tls-alpn-01]",
      .element = SETTING_STRING,
      .min = 1,
      .max = 16,

@@ -112,6 +112,7 @@ static bool profile_take(struct signer_profile *out, struct arena *a,
     out->validity_s = p->validity_s;
     out->backdate_s = p->backdate_s;
     out->no_rev_avail = p->no_rev_avail;
+    out->wildcards = p->wildcards;
     for (size_t i = 0; i < p->n_issuers; i++) issuers[i] = (uint16_t)p->issuers[i];
     for (size_t i = 0; i < p->n_key_kinds; i++)
         if (!dup_text(&kinds[i], a, p->key_kinds[i])) return false;

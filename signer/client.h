@@ -34,7 +34,7 @@ struct signer_profile {
     size_t issuer_count;
     const struct slice *key_kinds; // "P-256", "RSA-2048" (and larger RSA up to 4096), ...
     size_t key_kind_count;
-    bool no_rev_avail;
+    bool no_rev_avail, wildcards;
     struct slice text;
 };
 struct signer_issuer {

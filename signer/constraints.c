@@ -12,7 +12,7 @@ enum {
 
 // struct subtrees is what one list of subtrees says about a name.
 struct subtrees {
-    bool readable, any_dns, holds;
+    bool readable, any_dns, holds, touches; // touches: what the name stands for, in part
 };
 
 static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
@@ -28,6 +28,18 @@ static bool below(struct slice name, struct slice base)
     return skip == 0 || base.p[0] == '.' || name.p[skip - 1] == '.';
 }
 
+// covers says whether a wildcard stands for a name that is a subtree's base or below it: "*.corp"
+// for a tree at "a.corp". Verifiers compare the wildcard as it is written, so that nobody else
+// would notice (RFC 5280 section 4.2.1.10 knows no wildcards).
+static bool covers(struct slice name, struct slice base)
+{
+    if (!slice_starts(name, SLICE_LIT("*."))) return false;
+    const uint8_t *dot = base.n == 0 ? NULL : memchr(base.p, '.', base.n);
+    size_t label = dot == NULL ? base.n : (size_t)(dot - base.p);
+    return label > 0 && base.n - label == name.n - 1 &&
+           below(slice_sub(name, 1, name.n), slice_sub(base, label, base.n));
+}
+
 static struct subtrees subtrees_read(CBS list, struct slice name)
 {
     struct subtrees s = {.readable = CBS_len(&list) > 0};
@@ -38,7 +50,9 @@ static struct subtrees subtrees_read(CBS list, struct slice name)
                      CBS_get_any_asn1(&subtree, &base, &tag) && CBS_len(&subtree) == 0;
         if (!s.readable || tag != DNS_NAME) continue;
         s.any_dns = true;
-        s.holds |= below(name, slice_of(CBS_data(&base), CBS_len(&base)));
+        struct slice at = slice_of(CBS_data(&base), CBS_len(&base));
+        s.holds |= below(name, at);
+        s.touches |= covers(name, at);
     }
     return s;
 }
@@ -73,5 +87,5 @@ bool constraints_permit(const struct cert *ca, struct slice name)
 {
     struct subtrees permitted, excluded;
     return read(&permitted, &excluded, ca, name) && (!permitted.any_dns || permitted.holds) &&
-           !excluded.holds;
+           !excluded.holds && !excluded.touches;
 }

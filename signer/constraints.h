@@ -8,5 +8,6 @@
 // form of the standard.
 bool constraints_readable(const struct cert *ca);
 // constraints_permit says whether a DNS name in canonical form is at or below a permitted subtree,
-// if there are any, and at or below none that is excluded. False when they are not readable.
+// if there are any, and at or below none that is excluded; a wildcard must not stand for a name
+// that is excluded either. False when they are not readable.
 bool constraints_permit(const struct cert *ca, struct slice name);

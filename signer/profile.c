@@ -34,7 +34,8 @@ void profile_make(struct profile *out, const struct profile_settings *s)
     add(&h, "certmill profile\nname=%s\nvalidity=%lld\nbackdate=%lld\n", s->name,
         (long long)s->validity_ms / 1000, (long long)s->backdate_ms / 1000);
     add_list(&h, "keys", &s->key_kinds);
-    add(&h, "client_auth=%d\nno_rev_avail=%d\n", s->client_auth, s->no_rev_avail);
+    add(&h, "client_auth=%d\nno_rev_avail=%d\nwildcards=%d\n", s->client_auth, s->no_rev_avail,
+        s->wildcards);
     add_list(&h, "names", &s->names);
     SHA256_Final(out->hash, &h);
 }
@@ -67,7 +68,8 @@ bool name_below_any(const struct config_list *list, struct slice name)
 
 bool profile_name_allowed(const struct profile *p, const struct identifier *name)
 {
-    // This version signs DNS names only, and no wildcards: nothing has validated a whole zone.
-    bool plain = name->type == IDENTIFIER_DNS && (name->value.n == 0 || name->value.p[0] != '*');
-    return plain && name_below_any(&p->settings->names, name->value);
+    // This version signs DNS names only.
+    bool wildcard = slice_starts(name->value, SLICE_LIT("*."));
+    return name->type == IDENTIFIER_DNS && (!wildcard || p->settings->wildcards) &&
+           name_below_any(&p->settings->names, name->value);
 }

@@ -18,7 +18,7 @@ struct profile {
 // settings table: its bounds keep the canonical text free of doubt.
 void profile_make(struct profile *out, const struct profile_settings *settings);
 // profile_key_allowed and profile_name_allowed are the signer's own policy: key kinds, and names
-// below the profile's suffixes (none: any name), no wildcards.
+// below the profile's suffixes (none: any name), wildcards only where it has them.
 bool profile_key_allowed(const struct profile *p, struct public_key_kind kind);
 bool profile_name_allowed(const struct profile *p, const struct identifier *name);
 // name_below_any says whether a DNS name is at or below one of the suffixes (const char *); any

@@ -607,6 +607,7 @@ static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *ou
     out->key_kinds = ARENA_ARRAY(a, char *, kinds->count);
     out->n_key_kinds = kinds->count;
     out->no_rev_avail = p->settings->no_rev_avail;
+    out->wildcards = p->settings->wildcards;
     out->text = (char *)(uintptr_t)p->settings->text;
     for (size_t i = 0; out->key_kinds != NULL && i < kinds->count; i++)
         out->key_kinds[i] = (char *)(uintptr_t)((const char *const *)kinds->items)[i];

@@ -101,6 +101,12 @@ static const struct setting profile_rows[] = {
      IN(struct profile_settings, no_rev_avail),
      .default_text = "false",
      .help = "Adds noRevAvail (RFC 9608): no revocation data will exist."},
+    {.key = "wildcards",
+     .type = SETTING_BOOL,
+     IN(struct profile_settings, wildcards),
+     .default_text = "true",
+     .help = "Signs names such as *.corp.example, which front ends ask for when control of the DNS "
+             "was proved."},
     {.key = "names",
      .type = SETTING_LIST,
      IN(struct profile_settings, names),

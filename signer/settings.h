@@ -7,7 +7,7 @@ struct profile_settings {
     const char *name; // key of the map
     int64_t validity_ms, backdate_ms;
     struct config_list key_kinds; // const char *
-    bool client_auth, no_rev_avail;
+    bool client_auth, no_rev_avail, wildcards;
     struct config_list names; // const char *: suffixes; empty: any
     const char *text;
 };

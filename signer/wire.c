@@ -87,7 +87,7 @@ static const char *names_read(struct intent *out, struct arena *a,
         struct slice canonical, value = slice_of(in->names[i]->value.data, in->names[i]->value.len);
         out->names[i] = (struct identifier){(enum identifier_type)in->names[i]->type, value};
         if (in->names[i]->type != IDENTIFIER_DNS) return "a name is not a DNS name";
-        if (failed(dns_name_canonical(&canonical, a, value, false)) || !slice_eq(canonical, value))
+        if (failed(dns_name_canonical(&canonical, a, value, true)) || !slice_eq(canonical, value))
             return "a name is not in canonical form";
         if (i > 0 && identifier_cmp(&out->names[i - 1], &out->names[i]) >= 0)
             return "the names are not sorted, or one is there twice";

@@ -75,3 +75,17 @@ struct identifier *identifiers_take(struct request *r, size_t *out_count)
     *out_count = duplicates_drop(ids, count);
     return ids;
 }
+
+bool identifiers_fit_profile(struct request *r, const struct identifier *ids, size_t count,
+                             struct slice profile)
+{
+    const struct signer_profile *p = catalog_profile(&r->edge->catalog, profile);
+    for (size_t i = 0; i < count; i++) {
+        bool wildcard;
+        (void)challenge_identifier(&wildcard, &ids[i]);
+        if (p != NULL && wildcard && !p->wildcards)
+            return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, ids[i].value,
+                                     "is a wildcard, which this profile does not have");
+    }
+    return true;
+}

@@ -145,7 +145,9 @@ static void on_key(struct request *r, const struct eab_row *key)
 {
     struct order_new *n = r->user;
     if (!binding_key_allows(r, key, n->ids, n->count) ||
-        !profile_take(r, &n->create.order.profile, key) || !order_fill(r, n, n->ids, n->count))
+        !profile_take(r, &n->create.order.profile, key) ||
+        !identifiers_fit_profile(r, n->ids, n->count, n->create.order.profile) ||
+        !order_fill(r, n, n->ids, n->count))
         return;
     n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
     n->create.key_version = r->key_version;

@@ -16,6 +16,7 @@ enum {
 struct dev {
     char state[DEV_STATE_MAX]; // absolute once dev_state_open has returned true
     char host[64];             // of --listen; IPv6 in brackets
+    char resolver[64];         // of --resolver; "": the host's
     unsigned port, http_port, tls_alpn_port, private_port, fronts;
     bool once, seams;
     int dir, lock; // descriptors of the state folder and of its lock; -1

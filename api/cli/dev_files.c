@@ -102,6 +102,8 @@ bool dev_front_config(struct dev *d, unsigned i)
 {
     char text[8192], name[32], conninfo[2 * sizeof d->pg.conninfo];
     unsigned port = d->port + i;
+    char resolver[2 * sizeof d->resolver] = "";
+    if (d->resolver[0] != 0) yaml_quote(resolver, sizeof resolver, d->resolver);
     yaml_quote(conninfo, sizeof conninfo, d->pg.conninfo);
     snprintf(name, sizeof name, "acme-%u.yaml", i);
     snprintf(text, sizeof text,
@@ -135,10 +137,11 @@ bool dev_front_config(struct dev *d, unsigned i)
              "      denied: []\n"
              "      http_port: %u\n"
              "      tls_alpn_port: %u\n"
+             "      resolvers: [%s]\n"
              "      overrides:\n"
              "        - {suffix: localhost, address: 127.0.0.1}\n"
              "        - {suffix: internal.test, address: 127.0.0.1}\n",
              d->host, port, d->private_port + i, conninfo, dev_signer_port(d), cluster_port(d, i),
-             port, port, port, d->host, port, d->http_port, d->tls_alpn_port);
+             port, port, port, d->host, port, d->http_port, d->tls_alpn_port, resolver);
     return dev_file_write(d, name, false, text);
 }

@@ -12,7 +12,8 @@
 
 static const char usage[] =
     "usage: certmill dev [--state DIR] [--listen ADDRESS:PORT] [--http-port PORT]\n"
-    "                    [--tls-alpn-port PORT] [--private-port PORT] [--fronts N] [--once]\n"
+    "                    [--tls-alpn-port PORT] [--resolver ADDRESS[:PORT]]\n"
+    "                    [--private-port PORT] [--fronts N] [--once]\n"
     "\n"
     "Starts a private PostgreSQL, a root and an issuing CA, a signer and an ACME front end, "
     "prints\n"
@@ -25,6 +26,8 @@ static const char usage[] =
     "                       use the ports behind it\n"
     "  --http-port P        where http-01 challenges are fetched (default 5002)\n"
     "  --tls-alpn-port P    where tls-alpn-01 challenges are met (default 5001)\n"
+    "  --resolver A[:P]     the DNS server that is asked when challenges are validated\n"
+    "                       (default: the host's)\n"
     "  --private-port P     first of ten ports, on 127.0.0.1, of private listeners and internal\n"
     "                       calls (default: the ACME port + 100)\n"
     "  --fronts N           front ends, 1 to 4 (default 1)\n"
@@ -71,6 +74,17 @@ static bool listen_read(struct dev *d, const char *text)
     snprintf(d->host, sizeof d->host, "%.*s", (int)(colon - text), text);
     d->port = address_port((const struct sockaddr *)&address);
     return d->port > 0;
+}
+
+static bool resolver_read(struct dev *d, const char *text)
+{
+    struct sockaddr_storage address;
+    socklen_t len;
+    if (strlen(text) >= sizeof d->resolver ||
+        failed(address_parse(&address, &len, slice_str(text), 53)) || address.ss_family == AF_UNIX)
+        return false;
+    snprintf(d->resolver, sizeof d->resolver, "%s", text);
+    return true;
 }
 
 // state_default: root's is not below /root, because PostgreSQL runs as another user there. Empty
@@ -133,6 +147,11 @@ static int option_read(struct dev *d, int c)
     case 'a':
         if (number_read(&d->tls_alpn_port, optarg, 1, 65535)) return 0;
         return wrong("--tls-alpn-port: expected a port, 1 to 65535; got \"%s\"", optarg);
+    case 'r':
+        if (resolver_read(d, optarg)) return 0;
+        return wrong("--resolver: \"%s\" is no address; expected one such as 10.0.0.53 or "
+                     "127.0.0.1:5300",
+                     optarg);
     case 'q':
         if (number_read(&d->private_port, optarg, 1, 65535)) return 0;
         return wrong("--private-port: expected a port, 1 to 65535; got \"%s\"", optarg);
@@ -153,12 +172,17 @@ static int option_read(struct dev *d, int c)
 
 int dev_options_read(struct dev *d, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"state", 1, NULL, 's'},         {"listen", 1, NULL, 'l'},
-        {"http-port", 1, NULL, 'p'},     {"private-port", 1, NULL, 'q'},
-        {"fronts", 1, NULL, 'n'},        {"once", 0, NULL, 'o'},
-        {"tls-alpn-port", 1, NULL, 'a'}, {"test-seams", 0, NULL, 't'},
-        {"help", 0, NULL, 'h'},          {0}};
+    static const struct option longs[] = {{"state", 1, NULL, 's'},
+                                          {"listen", 1, NULL, 'l'},
+                                          {"http-port", 1, NULL, 'p'},
+                                          {"private-port", 1, NULL, 'q'},
+                                          {"fronts", 1, NULL, 'n'},
+                                          {"once", 0, NULL, 'o'},
+                                          {"tls-alpn-port", 1, NULL, 'a'},
+                                          {"test-seams", 0, NULL, 't'},
+                                          {"resolver", 1, NULL, 'r'},
+                                          {"help", 0, NULL, 'h'},
+                                          {0}};
     state_default(d);
     (void)listen_read(d, "127.0.0.1:14000");
     d->http_port = 5002;

@@ -1,5 +1,7 @@
 #include "api/validate/resolver.h"
 
+// ares_query is what Debian 12's c-ares has; later ones prefer another call and have this one, too.
+#define CARES_NO_DEPRECATED
 #include <ares.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -13,7 +15,10 @@ enum {
     QUERY_TIMEOUT_MS = 1500,
     QUERY_TRIES = 2,
     CHANNELS_MAX = 512,
-    SERVERS_TEXT_MAX = 512
+    SERVERS_TEXT_MAX = 512,
+    CLASS_IN = 1,
+    HEADER_LEN = 12,
+    TRUNCATED = 2 // in the header's third octet (RFC 1035 section 4.1.1)
 };
 
 struct channel;
@@ -227,9 +232,15 @@ struct asked {
 static void on_soon(struct timer *t)
 {
     struct resolver_query *q = LIST_OWNER(t, struct resolver_query, soon);
+    struct slice message = q->message;
     list_remove(&q->node);
     q->owner = NULL;
-    q->done(q, q->found, q->count, q->note);
+    q->message = SLICE_NONE;
+    if (q->raw)
+        q->answered(q, q->outcome, message, q->note);
+    else
+        q->done(q, q->found, q->count, q->note);
+    free((void *)(uintptr_t)message.p); // q may be gone
 }
 
 static void port_set(struct sockaddr_storage *a, unsigned port)
@@ -258,7 +269,7 @@ static const char *status_text(int status)
     switch (status) {
     case ARES_SUCCESS:
     case ARES_ENODATA:
-        return "the name has no A or AAAA record";
+        return "the name has no such record";
     case ARES_ENOTFOUND:
         return "the name does not exist (NXDOMAIN)";
     case ARES_ESERVFAIL:
@@ -289,10 +300,46 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
         if (info != NULL)
             q->count = addresses_take(q->found, info, AF_INET, q->port, q->count,
                                       RESOLVER_ADDRESSES_MAX);
-        q->note = q->count > 0 ? "" : status_text(status);
+        bool none = status == ARES_SUCCESS || status == ARES_ENODATA;
+        q->note = q->count > 0 ? ""
+                  : none       ? "the name has no A or AAAA record"
+                               : status_text(status);
         timer_set(q->owner->shard, &q->soon, 0);
     }
     if (info != NULL) ares_freeaddrinfo(info);
+}
+
+static void message_take(struct resolver_query *q, int status, const unsigned char *p, int n)
+{
+    q->outcome = status == ARES_SUCCESS                               ? RESOLVER_ANSWERED
+                 : status == ARES_ENOTFOUND || status == ARES_ENODATA ? RESOLVER_NONE
+                                                                      : RESOLVER_FAILED;
+    q->note = status_text(status);
+    if (q->outcome == RESOLVER_NONE && n > HEADER_LEN && (p[2] & TRUNCATED) != 0) {
+        q->outcome = RESOLVER_FAILED; // nothing, or nothing that fitted
+        q->note = "the resolver's answer is truncated";
+    }
+    if (q->outcome != RESOLVER_ANSWERED || n <= 0) return;
+    uint8_t *copy = malloc((size_t)n);
+    if (copy == NULL) {
+        q->outcome = RESOLVER_FAILED;
+        q->note = "this front end has no room for the answer";
+        return;
+    }
+    memcpy(copy, p, (size_t)n);
+    q->message = slice_of(copy, (size_t)n);
+}
+
+static void on_message(void *arg, int status, int timeouts, unsigned char *p, int n)
+{
+    (void)timeouts;
+    struct asked *asked = arg;
+    struct resolver_query *q = asked->query;
+    free(asked);
+    if (q == NULL || status == ARES_EDESTRUCTION) return;
+    q->asked = NULL;
+    message_take(q, status, p, n);
+    timer_set(q->owner->shard, &q->soon, 0);
 }
 
 static bool suffix_matches(const char *name, const char *suffix)
@@ -334,37 +381,65 @@ void resolver_free(struct resolver *r)
     free(r);
 }
 
-static bool question_ask(struct resolver *r, struct resolver_query *q,
-                         const struct validate_policy *policy, const char *name)
+static void query_begin(struct resolver *r, struct resolver_query *q)
 {
-    struct channel *c = channel_get(r, policy);
-    struct asked *asked = c == NULL ? NULL : malloc(sizeof *asked);
-    if (asked == NULL) return false;
+    q->count = 0;
+    q->asked = NULL;
+    q->raw = false;
+    q->message = SLICE_NONE;
+    q->soon = (struct timer){.fire = on_soon};
+    q->owner = r;
+    list_push_back(&r->queries, &q->node);
+}
+
+static bool query_failed(struct resolver_query *q)
+{
+    list_remove(&q->node);
+    q->owner = NULL;
+    return false;
+}
+
+// asked_new is a question of the query, and the channel to ask; NULL without memory.
+static struct asked *asked_new(struct channel **out, struct resolver_query *q,
+                               const struct validate_policy *policy)
+{
+    *out = channel_get(q->owner, policy);
+    struct asked *asked = *out == NULL ? NULL : malloc(sizeof *asked);
+    if (asked == NULL) return NULL;
     *asked = (struct asked){.query = q};
     q->asked = asked;
+    return asked;
+}
+
+bool resolver_start(struct resolver *r, struct resolver_query *q,
+                    const struct validate_policy *policy, const char *name, unsigned port)
+{
+    struct channel *c;
+    query_begin(r, q);
+    q->port = port;
+    if (override_find(q, policy, name)) {
+        timer_set(r->shard, &q->soon, 0);
+        return true;
+    }
+    struct asked *asked = asked_new(&c, q, policy);
+    if (asked == NULL) return query_failed(q);
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_flags = ARES_AI_NOSORT};
     ares_getaddrinfo(c->ares, name, NULL, &hints, on_answer, asked);
     timer_arm(c);
     return true;
 }
 
-bool resolver_start(struct resolver *r, struct resolver_query *q,
-                    const struct validate_policy *policy, const char *name, unsigned port)
+bool resolver_ask(struct resolver *r, struct resolver_query *q,
+                  const struct validate_policy *policy, const char *name, unsigned type)
 {
-    q->port = port;
-    q->count = 0;
-    q->asked = NULL;
-    q->soon = (struct timer){.fire = on_soon};
-    q->owner = r;
-    list_push_back(&r->queries, &q->node);
-    if (override_find(q, policy, name)) {
-        timer_set(r->shard, &q->soon, 0);
-        return true;
-    }
-    if (question_ask(r, q, policy, name)) return true;
-    list_remove(&q->node);
-    q->owner = NULL;
-    return false;
+    struct channel *c;
+    query_begin(r, q);
+    q->raw = true;
+    struct asked *asked = asked_new(&c, q, policy);
+    if (asked == NULL) return query_failed(q);
+    ares_query(c->ares, name, CLASS_IN, (int)type, on_message, asked);
+    timer_arm(c);
+    return true;
 }
 
 void resolver_cancel(struct resolver_query *q)
@@ -373,6 +448,8 @@ void resolver_cancel(struct resolver_query *q)
     list_remove(&q->node);
     q->owner = NULL;
     timer_cancel(&q->soon);
+    free((void *)(uintptr_t)q->message.p);
+    q->message = SLICE_NONE;
     struct asked *asked = q->asked;
     if (asked != NULL) asked->query = NULL;
 }

@@ -90,9 +90,9 @@ static void finish(struct validation *v)
     snprintf(cause, sizeof cause, "%s", result.detail);
     if (result.problem != VALIDATE_OK) {
         int n = snprintf(result.detail, sizeof result.detail,
-                         "%s for %.100s: %.180s after %u %s in %s s (%.50s)",
-                         challenge_type_row(request->method)->name, name, cause, v->tries,
-                         v->tries == 1 ? "try" : "tries", took, resolvers);
+                         "%s for %s%.100s: %.400s after %u %s in %s s (%.50s)",
+                         challenge_type_row(request->method)->name, request->wildcard ? "*." : "",
+                         name, cause, v->tries, v->tries == 1 ? "try" : "tries", took, resolvers);
         CHECK(n > 0);
     }
     timer_cancel(&v->timer);

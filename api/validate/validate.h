@@ -8,7 +8,7 @@
 #include "cluster/core/shard.h"
 #include "proto/der/name.h"
 
-enum { VALIDATE_TOKEN_MAX = 128, VALIDATE_THUMBPRINT_TEXT_MAX = 48, VALIDATE_DETAIL_MAX = 400 };
+enum { VALIDATE_TOKEN_MAX = 128, VALIDATE_THUMBPRINT_TEXT_MAX = 48, VALIDATE_DETAIL_MAX = 800 };
 
 // struct validate_override answers a name without the DNS: `*.suffix` and the suffix itself resolve
 // to the address. For `certmill dev`.

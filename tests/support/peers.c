@@ -13,7 +13,14 @@
 
 #include "proto/base/err.h"
 
-enum { CHUNK = 4096, ANSWER_MAX = 65536, SLOW_MS = 20, CLIENTS_MAX = 64, DNS_MAX = 512 };
+enum {
+    CHUNK = 4096,
+    ANSWER_MAX = 65536,
+    SLOW_MS = 20,
+    CLIENTS_MAX = 64,
+    DNS_MAX = 65535,
+    UDP_MAX = 512
+};
 
 static int socket_make(int type, unsigned *port)
 {
@@ -220,6 +227,32 @@ static size_t addresses_put(uint8_t *out, const struct dns_row *row, const char 
     return n;
 }
 
+// text_put writes a TXT record: one string for each part between "|".
+static size_t text_put(uint8_t *out, const char *owner, const char *text)
+{
+    uint8_t data[4096];
+    size_t n = 0;
+    for (const char *p = text;; p++) {
+        size_t len = strcspn(p, "|");
+        data[n++] = (uint8_t)len;
+        memcpy(data + n, p, len);
+        n += len;
+        p += len;
+        if (*p == 0) break;
+    }
+    return record_put(out, owner, 16, data, n);
+}
+
+static size_t texts_put(uint8_t *out, const struct dns_row *row, const char *owner, unsigned *count)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < row->filler; i++, ++*count)
+        n += text_put(out + n, owner, "v=spf1 -all");
+    for (size_t i = 0; i < 4 && row->txt[i] != NULL; i++, ++*count)
+        n += text_put(out + n, owner, row->txt[i]);
+    return n;
+}
+
 // answer_make turns a question into an answer; its length, 0 for silence.
 static size_t answer_make(uint8_t out[DNS_MAX], const struct dns *d, const uint8_t *q, size_t q_len,
                           bool tcp)
@@ -235,17 +268,25 @@ static size_t answer_make(uint8_t out[DNS_MAX], const struct dns *d, const uint8
                     : row->how == DNS_SERVFAIL ? 2
                     : row->how == DNS_REFUSED  ? 5
                                                : 0;
-    bool cut = row->how == DNS_TRUNCATED && !tcp;
-    out[2] = (uint8_t)(0x84 | (cut ? 2 : 0));
+    bool cut = (row->how == DNS_TRUNCATED && !tcp) || row->how == DNS_CUT;
+    size_t question = n;
     out[3] = (uint8_t)(0x80 | code);
-    if (row->how == DNS_CNAME) {
+    if (row->how == DNS_CNAME || row->how == DNS_ALIAS) {
         uint8_t alias[256];
         n += record_put(out + n, name, 5, alias, name_put(alias, row->alias));
         count++;
     }
     const char *owner = row->how == DNS_CNAME ? row->alias : name;
     if (code == 0 && !cut && type == 1) n += addresses_put(out + n, row, owner, &count);
+    if (code == 0 && !cut && type == 16) n += texts_put(out + n, row, owner, &count);
+    if (n > UDP_MAX && !tcp) {
+        cut = true;
+        n = question;
+        count = 0;
+    }
+    out[2] = (uint8_t)(0x84 | (cut ? 2 : 0));
     memset(out + 6, 0, 6);
+    out[6] = (uint8_t)(count >> 8);
     out[7] = (uint8_t)count;
     return n;
 }
@@ -262,14 +303,14 @@ static bool wrong_id_first(const struct dns *d, const uint8_t *q, size_t n)
 
 static void udp_serve(struct dns *d)
 {
-    uint8_t q[DNS_MAX], a[DNS_MAX];
+    static _Thread_local uint8_t q[UDP_MAX], a[DNS_MAX];
     struct sockaddr_in from;
     socklen_t len = sizeof from;
     ssize_t n = recvfrom(d->udp, q, sizeof q, 0, (struct sockaddr *)&from, &len);
     size_t size = n < 17 ? 0 : answer_make(a, d, q, (size_t)n, false);
     if (size == 0) return;
     if (wrong_id_first(d, q, (size_t)n)) {
-        uint8_t lie[DNS_MAX];
+        static _Thread_local uint8_t lie[DNS_MAX];
         memcpy(lie, a, size);
         lie[0] ^= 0xff;
         lie[size - 1] = 66; // another address
@@ -280,12 +321,12 @@ static void udp_serve(struct dns *d)
 
 static void tcp_serve(struct dns *d)
 {
-    uint8_t q[DNS_MAX + 2], a[DNS_MAX + 2];
+    static _Thread_local uint8_t q[UDP_MAX], a[DNS_MAX + 2];
     int fd = accept(d->tcp, NULL, NULL);
     for (int i = 0; i < 2; i++) { // A and AAAA over one connection
         if (recv(fd, q, 2, MSG_WAITALL) != 2) break;
         size_t n = (size_t)q[0] << 8 | q[1];
-        if (n > DNS_MAX || recv(fd, q, n, MSG_WAITALL) != (ssize_t)n) break;
+        if (n > UDP_MAX || recv(fd, q, n, MSG_WAITALL) != (ssize_t)n) break;
         size_t size = answer_make(a + 2, d, q, n, true);
         a[0] = (uint8_t)(size >> 8);
         a[1] = (uint8_t)size;

@@ -21,21 +21,26 @@ unsigned web_port(const struct web *w);
 unsigned web_requests(struct web *w); // so far
 void web_stop(struct web *w);
 
-// struct dns_row is the answer for one name.
+// struct dns_row is the answer for one name, to questions for A and for TXT; over UDP at most 512
+// octets, cut to none when it is longer.
 struct dns_row {
     const char *name;
     enum {
-        DNS_A, // the addresses in `a`
+        DNS_A, // the addresses in `a`, the texts in `txt`
         DNS_NXDOMAIN,
         DNS_SERVFAIL,
         DNS_REFUSED,
         DNS_SILENT,
         DNS_TRUNCATED, // over UDP; over TCP the addresses
         DNS_WRONG_ID,  // a false answer with another id comes first
-        DNS_CNAME      // `alias`, whose A records come along
+        DNS_CNAME,     // `alias`, whose records come along
+        DNS_ALIAS,     // `alias` alone
+        DNS_CUT        // truncated over TCP, too
     } how;
     const char *a[4]; // dotted; NULL-terminated when fewer
     const char *alias;
+    const char *txt[4]; // "|" ends one string of a record; NULL-terminated when fewer
+    unsigned filler;    // so many other texts before them
 };
 
 struct dns;

@@ -42,6 +42,10 @@ static void each_proves_what_it_can(void **state)
     assert_int_equal(challenge_types_for(CHALLENGE_TLS_ALPN_01, &address, false),
                      CHALLENGE_TLS_ALPN_01);
     assert_int_equal(challenge_types_for(CHALLENGE_TLS_ALPN_01, &name, true), 0);
+    assert_int_equal(challenge_types_for(CHALLENGE_DNS_01, &name, true), CHALLENGE_DNS_01);
+    assert_int_equal(challenge_types_for(CHALLENGE_DNS_01, &name, false), CHALLENGE_DNS_01);
+    assert_int_equal(challenge_types_for(CHALLENGE_DNS_01, &address, false), 0);
+    assert_int_equal(challenge_types_for(UINT32_MAX, &name, true) & CHALLENGE_HTTP_01, 0);
     assert_int_equal(challenge_types_for(0, &name, false), 0);
 }
 

@@ -21,6 +21,8 @@ enum { LAST_TURNS = 700 };
 
 static const char token[] = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA",
                   thumbprint[] = "nP1qzpXGymHBrUEepNY9HCsQk7K8KhOypzEt62jcerQ";
+// The digest of their key authorization (RFC 8555 section 8.4).
+#define DIGEST "NGwKoXBgCT8JhEa0bK7AwfSqHyu_ZWeugV07fLGIVq0"
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 87\r\n\r\n"
 #define TO(location) "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " location "\r\n\r\n"
 
@@ -71,6 +73,30 @@ static const struct dns_row dns_rows[] = {
     {.name = "fail.dns", .how = DNS_SERVFAIL},
     {.name = "no.dns", .how = DNS_REFUSED},
     {.name = "silent.dns", .how = DNS_SILENT},
+    {.name = "_acme-challenge.a.dns", .txt = {DIGEST}},
+    {.name = "_acme-challenge.parts.dns",
+     .txt = {"NGwKoXBgCT|8JhEa0bK7AwfSqHyu_ZWeugV07fLGI||Vq0"}},
+    {.name = "_acme-challenge.many.dns", .txt = {"", "v=spf1 -all", DIGEST, "x"}},
+    {.name = "_acme-challenge.other.dns", .txt = {"other \x01<b>\"", "second"}},
+    {.name = "_acme-challenge.longer.dns", .txt = {DIGEST "x", "x" DIGEST}},
+    {.name = "_acme-challenge.case.dns", .txt = {"ngwkoxbgct8jhea0bk7awfsqhyu_zweugv07flgivq0"}},
+    {.name = "_acme-challenge.big.dns", .txt = {DIGEST}, .filler = 200}, // over TCP
+    {.name = "_acme-challenge.cut.dns", .how = DNS_TRUNCATED, .txt = {DIGEST}},
+    {.name = "_acme-challenge.half.dns", .how = DNS_CUT, .txt = {DIGEST}},
+    {.name = "_acme-challenge.flood.dns", .txt = {DIGEST}, .filler = 1000},
+    {.name = "_acme-challenge.heap.dns", .txt = {DIGEST}, .filler = 1030},
+    {.name = "_acme-challenge.lied.dns", .how = DNS_WRONG_ID, .txt = {DIGEST}},
+    {.name = "_acme-challenge.alias.dns", .how = DNS_CNAME, .alias = "a.dns", .txt = {DIGEST}},
+    {.name = "_acme-challenge.far.dns", .how = DNS_ALIAS, .alias = "_acme-challenge.nearer.dns"},
+    {.name = "_acme-challenge.nearer.dns", .how = DNS_ALIAS, .alias = "_acme-challenge.a.dns"},
+    {.name = "_acme-challenge.loop.dns", .how = DNS_ALIAS, .alias = "_acme-challenge.loop2.dns"},
+    {.name = "_acme-challenge.loop2.dns", .how = DNS_ALIAS, .alias = "_acme-challenge.loop.dns"},
+    {.name = "_acme-challenge.lost.dns", .how = DNS_ALIAS, .alias = "nx.dns"},
+    {.name = "_acme-challenge.none.dns"},
+    {.name = "_acme-challenge.nx.dns", .how = DNS_NXDOMAIN},
+    {.name = "_acme-challenge.fail.dns", .how = DNS_SERVFAIL},
+    {.name = "_acme-challenge.no.dns", .how = DNS_REFUSED},
+    {.name = "_acme-challenge.silent.dns", .how = DNS_SILENT},
     {.name = NULL}};
 
 static struct log *logger;
@@ -109,10 +135,12 @@ static struct validate_policy policy_make(struct validate_override *override)
                                     .redirects = 10};
 }
 
+static enum challenge_type method = CHALLENGE_HTTP_01;
+
 static void run_start(struct validator *v, struct run *r, const struct validate_policy *p,
                       const char *name)
 {
-    *r = (struct run){.request = {.method = CHALLENGE_HTTP_01,
+    *r = (struct run){.request = {.method = method,
                                   .identifier = {IDENTIFIER_DNS, slice_str(name)},
                                   .token = slice_str(token),
                                   .thumbprint = slice_str(thumbprint),
@@ -144,7 +172,8 @@ static void expect(const struct validate_policy *p, const char *name, enum valid
         fail_msg("%s: problem %d, \"%s\"", name, (int)r.problem, r.detail);
     // For people: what, of whom, how often, how long, asked whom.
     if (problem != VALIDATE_OK) {
-        assert_non_null(strstr(r.detail, "http-01 for "));
+        assert_non_null(strstr(r.detail, challenge_type_row(method)->name));
+        assert_non_null(strstr(r.detail, " for "));
         assert_non_null(strstr(r.detail, " s ("));
     }
 }
@@ -327,6 +356,90 @@ static void resolvers_are_asked_and_told_apart(void **state)
     expect(&p, "a.dns", VALIDATE_OK, "");
 }
 
+// ---- dns-01
+
+// T32: a resolver may be wrong, slow or hostile; what counts is one record at the right name.
+static void txt_records_are_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        enum validate_problem problem;
+        const char *text;
+    } rows[] = {
+        {"a.dns", VALIDATE_OK, ""},
+        {"parts.dns", VALIDATE_OK, ""},
+        {"many.dns", VALIDATE_OK, ""},
+        {"other.dns", VALIDATE_INCORRECT_RESPONSE,
+         "none of 2 TXT records at _acme-challenge.other.dns is " DIGEST
+         " (the first is \"other ..b>.\")"},
+        {"longer.dns", VALIDATE_INCORRECT_RESPONSE, "none of 2 TXT records"},
+        {"case.dns", VALIDATE_INCORRECT_RESPONSE, "none of 1 TXT records"},
+        {"big.dns", VALIDATE_OK, ""},
+        {"cut.dns", VALIDATE_OK, ""},
+        {"half.dns", VALIDATE_DNS, "is truncated"},
+        {"flood.dns", VALIDATE_DNS, "the resolver's answer has too many records"},
+        {"heap.dns", VALIDATE_DNS, "the resolver's answer has too many records"},
+        {"lied.dns", VALIDATE_OK, ""},
+        {"alias.dns", VALIDATE_OK, ""},
+        {"far.dns", VALIDATE_OK, ""},
+        {"loop.dns", VALIDATE_DNS, "too many aliases"},
+        {"lost.dns", VALIDATE_DNS, "NXDOMAIN) (at its alias nx.dns)"},
+        {"none.dns", VALIDATE_DNS, "no TXT record at _acme-challenge.none.dns"},
+        {"nx.dns", VALIDATE_DNS, "NXDOMAIN"},
+        {"fail.dns", VALIDATE_DNS, "SERVFAIL"},
+        {"no.dns", VALIDATE_DNS, "refuse"},
+    };
+    struct validate_override o;
+    struct validate_resolver resolver;
+    struct validate_policy p = policy_make(&o);
+    char text[64], named[80];
+    snprintf(text, sizeof text, "127.0.0.1:%u", dns_port(dns));
+    assert_ok(address_parse(&resolver.address, &resolver.address_len, slice_str(text), 53));
+    p.resolvers = &resolver;
+    p.resolver_count = 1;
+    p.attempt_ms = 4000;
+    method = CHALLENGE_DNS_01;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        expect(&p, rows[i].host, rows[i].problem, rows[i].text);
+    snprintf(named, sizeof named, "(resolver %s)", text);
+    expect(&p, "nx.dns", VALIDATE_DNS, named);
+    p.attempt_ms = 300;
+    expect(&p, "silent.dns", VALIDATE_DNS,
+           "the resolver did not answer for TXT at _acme-challenge.silent.dns within 300 ms");
+    // A name that cannot have one below it.
+    char longest[DNS_NAME_LEN_MAX + 1];
+    memset(longest, 'a', sizeof longest);
+    longest[DNS_NAME_LEN_MAX] = 0;
+    for (size_t i = 63; i < DNS_NAME_LEN_MAX; i += 64) longest[i] = '.';
+    expect(&p, longest, VALIDATE_DNS, "too long");
+    method = CHALLENGE_HTTP_01;
+}
+
+// Given up in the middle of it: nothing is told, nothing leaks (ASan).
+static void a_lookup_is_given_up(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_resolver resolver;
+    struct validate_policy p = policy_make(&o);
+    char text[64];
+    struct run r;
+    snprintf(text, sizeof text, "127.0.0.1:%u", dns_port(dns));
+    assert_ok(address_parse(&resolver.address, &resolver.address_len, slice_str(text), 53));
+    p.resolvers = &resolver;
+    p.resolver_count = 1;
+    method = CHALLENGE_DNS_01;
+    for (int turns = 0; turns < 12; turns++) { // at each step of an answer
+        struct validator *v = validator_new(shard, 2);
+        run_start(v, &r, &p, "a.dns");
+        for (int i = 0; i < turns && r.done == 0; i++) shard_turn(shard, 1);
+        validator_free(v);
+        for (int i = 0; i < 5; i++) shard_turn(shard, 1);
+    }
+    method = CHALLENGE_HTTP_01;
+}
+
 // An override is for names at or below its suffix, not for those that only end so.
 static void an_override_ends_at_a_label(void **state)
 {
@@ -446,6 +559,8 @@ int main(void)
         cmocka_unit_test(a_refused_connection_is_told_to_people),
         cmocka_unit_test(a_silent_address_is_named),
         cmocka_unit_test(resolvers_are_asked_and_told_apart),
+        cmocka_unit_test(txt_records_are_judged),
+        cmocka_unit_test(a_lookup_is_given_up),
         cmocka_unit_test(an_override_ends_at_a_label),
         cmocka_unit_test(bounds_hold),
         cmocka_unit_test(other_methods_are_refused),

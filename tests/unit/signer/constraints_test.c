@@ -63,6 +63,20 @@ static void judges_names(void **state)
         {"test", "bad.test", "good.test", true},
         {"test", "bad.test", "a.bad.test", false},
         {"test", "-", "good.test", false},
+        // Wildcards: below a permitted tree as a whole, and for no name of an excluded one.
+        {"corp.example", NULL, "*.corp.example", true},
+        {"corp.example", NULL, "*.a.corp.example", true},
+        {"a.corp.example", NULL, "*.corp.example", false},
+        {"corp.example", NULL, "*.example", false},
+        {NULL, "bad.test", "*.bad.test", false},
+        {NULL, "bad.test", "*.test", false},
+        {NULL, "Bad.TEST", "*.test", false},
+        {NULL, "a.bad.test", "*.test", true},
+        {NULL, "bad.test", "*.other", true},
+        {NULL, "bad.test", "*.a.test", true},
+        {NULL, ".bad.test", "*.test", true},
+        {NULL, "test", "*.test", false},
+        {NULL, "test", "*.a", true},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

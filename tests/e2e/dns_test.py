@@ -1,0 +1,184 @@
+"""dns: dns-01 and wildcards, from the order to a certificate that a verifier takes; resolvers that lie, cut and loop (T17, T32); certbot and lego through RFC 2136."""
+import glob
+import hashlib
+import os
+import subprocess
+import time
+
+from certmill import Client, Dev, Responder, b64, check, csr_make, free_ports
+from nameserver import REFUSED, SERVFAIL, Knot, Nameserver, txt
+
+
+def challenge_of(client, url, kind):
+    authz = client.post(url).json()
+    return authz, next((c for c in authz["challenges"] if c["type"] == kind), None)
+
+
+def digest(client, challenge):
+    return b64(hashlib.sha256((challenge["token"] + "." + client.key.thumbprint()).encode()).digest())
+
+
+def names_of(pem):
+    text = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName"], input=pem, capture_output=True, text=True, check=True).stdout
+    return sorted(part.strip().removeprefix("DNS:") for part in text.splitlines()[1].split(","))
+
+
+def obtains(dev, ns):
+    """RFC 8555 section 7.1.3: a wildcard and its base name are two authorizations; the wildcard is proved by the DNS alone."""
+    client = Client(dev)
+    client.register()
+    order = client.new_order(["*.wild.internal.test", "wild.internal.test"])
+    check(len(order["authorizations"]) == 2, str(order))
+    values = []
+    for url, wildcard in zip(order["authorizations"], (True, False)):
+        authz, challenge = challenge_of(client, url, "dns-01")
+        check(authz["identifier"] == {"type": "dns", "value": "wild.internal.test"} and authz.get("wildcard", False) == wildcard, str(authz))
+        kinds = [c["type"] for c in authz["challenges"]]
+        check(("http-01" in kinds) != wildcard and "dns-01" in kinds, str(kinds))
+        if wildcard:
+            answer = client.post(challenge["url"].replace("dns-01", "http-01"), {})
+            check(answer.status == 404, answer.body)
+        values.append(digest(client, challenge))
+        ns.put("_acme-challenge.wild.internal.test", "TXT", "unrelated", *values)  # both stay
+        check(client.post(challenge["url"], {}).status == 200, "posted")
+        authz = client.poll(url, ("pending", "processing"))
+        check(authz["status"] == "valid" and [c["type"] for c in authz["challenges"]] == ["dns-01"] and authz["challenges"][0]["status"] == "valid", str(authz))
+    pem = client.finish(order, ["*.wild.internal.test", "wild.internal.test"])
+    check(names_of(pem) == ["*.wild.internal.test", "wild.internal.test"], str(names_of(pem)))
+    chain = os.path.join(dev.dir, "chain.pem")
+    with open(chain, "w", encoding="ascii") as f:
+        f.write(pem)
+    for host, good in (("a.wild.internal.test", True), ("wild.internal.test", True), ("a.b.wild.internal.test", False)):
+        done = subprocess.run(["openssl", "verify", "-CAfile", dev.root, "-untrusted", chain, "-verify_hostname", host, chain], capture_output=True, text=True)
+        check((done.returncode == 0) == good, host + done.stdout + done.stderr)
+    print("a wildcard and its base name in one certificate")
+
+
+def wildcards_are_refused(dev):
+    """T17: '*' is the whole first label or nothing; a name's own authorization does not stand for what is below it."""
+    client = Client(dev)
+    client.register()
+    bad = ["*", "*.", "**.internal.test", "*a.internal.test", "a*.internal.test", "a.*.internal.test", "*.*.internal.test", "internal.*", ".internal.test", "*..internal.test", "xn--*.internal.test", "*.internal.test."]
+    for at, name in enumerate(bad):
+        names = ["a%d.internal.test" % i for i in range(3)]
+        names[at % 3] = name
+        answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": n} for n in names]})
+        check(answer.status == 400 and answer.type() in ("rejectedIdentifier", "malformed") and f"identifier {at % 3} " in answer.json()["detail"], name + answer.body.decode())
+    responder = Responder(dev.http_port)
+    order = client.new_order(["base.internal.test"])
+    client.authorize(order, responder)
+    answer = client.finalize(order, csr_make(["*.base.internal.test"]))
+    check(answer.status == 400 and answer.type() == "badCSR", answer.body)
+    order = client.new_order(["*.base.internal.test", "base.internal.test"])
+    for url in order["authorizations"]:
+        authz, challenge = challenge_of(client, url, "http-01")
+        if challenge:
+            responder.tokens[challenge["token"]] = challenge["token"] + "." + client.key.thumbprint()
+            client.post(challenge["url"], {})
+            check(client.poll(url, ("pending", "processing"))["status"] == "valid", "the base name")
+    answer = client.finalize(order, csr_make(["*.base.internal.test", "base.internal.test"]))
+    check(answer.status == 403 and answer.type() == "orderNotReady", answer.body)
+    responder.close()
+    print("wildcards that are none, and base names in their place, are refused")
+
+
+def hostile(ns):
+    """T32: what a resolver may do, whether the right record may still count, and what people are told."""
+    def after(delay, rest):
+        def manner(query, name, tcp):
+            time.sleep(delay)
+            return rest(query, name, tcp)
+        return manner
+
+    def good(query, value, **more):
+        return ns.answer(query, [(ns.question(query)[0], 16, txt(value))], **more)
+
+    def lies(query, value):
+        name, _, question = ns.question(query)
+        yield bytes([query[0] ^ 1]) + good(query, value)[1:]                       # another id
+        yield query[:2] + b"\x84\0\0\1\0\1\0\0\0\0" + b"\1x" + question + b""      # another question
+        yield ns.answer(query, [("other.test", 16, txt(value))])                   # another name
+        yield b"\0"                                                               # no header
+
+    return {
+        "right": (True, lambda v: lambda q, n, tcp: [good(q, v)]),
+        "another-id-first": (True, lambda v: lambda q, n, tcp: [bytes([q[0] ^ 1]) + good(q, "no")[1:], good(q, v)]),
+        "another-id": (False, lambda v: lambda q, n, tcp: [bytes([q[0] ^ 1]) + good(q, v)[1:]]),
+        "another-name": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [("other.test", 16, txt(v))])]),
+        "another-type": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 99, txt(v))])]),
+        "two-strings": (True, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt(v[:5]) + txt(v[5:]))])]),
+        "string-past-the-end": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, b"\x40" + v.encode())])]),
+        "cut-then-whole": (True, lambda v: lambda q, n, tcp: [good(q, v)] if tcp else [ns.answer(q, [], flags=0x8600)]),
+        "cut-always": (False, lambda v: lambda q, n, tcp: [good(q, v, flags=0x8600)]),
+        "servfail": (False, lambda v: lambda q, n, tcp: [good(q, v, code=SERVFAIL)]),
+        "refused": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [], REFUSED)]),
+        "silent": (False, lambda v: lambda q, n, tcp: []),
+        "late": (False, lambda v: after(6, lambda q, n, tcp: [good(q, v)])),
+        "count-too-high": (False, lambda v: lambda q, n, tcp: [good(q, v)[:6] + b"\0\x09" + good(q, v)[8:]]),
+        "header-only": (False, lambda v: lambda q, n, tcp: [good(q, v)[:12]]),
+        "loop": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 5, b"\1x" + q[12:-4])])]),
+        "pointer-loop": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 5, b"\xc0" + bytes([len(q) + 10]))])]),
+        "thousand": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt("x"))] * 1000 + [(n, 16, txt(v))])] if tcp else [ns.answer(q, [], flags=0x8600)]),
+        "sixty-thousand-octets": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt("x" * 60000))])] if tcp else [ns.answer(q, [], flags=0x8600)]),
+        "garbage": (False, lambda v: lambda q, n, tcp: [q[:2] + os.urandom(300)]),
+        "lies-only": (False, lambda v: lambda q, n, tcp: list(lies(q, v))),
+    }
+
+
+def resolvers_are_not_trusted(dev, ns):
+    client = Client(dev)
+    client.register()
+    rows, running = hostile(ns), []
+    for name, (good, make) in rows.items():
+        order = client.new_order([f"{name}.internal.test"])
+        url = order["authorizations"][0]
+        _, challenge = challenge_of(client, url, "dns-01")
+        ns.manners[f"_acme-challenge.{name}.internal.test"] = make(digest(client, challenge))
+        check(client.post(challenge["url"], {}).status == 200, name)
+        running.append((name, good, url))
+    for name, good, url in running:
+        authz = client.poll(url, ("pending", "processing"), 60)
+        challenge = authz["challenges"][0]
+        check(authz["status"] == ("valid" if good else "invalid"), f"{name}: {authz}")
+        if not good:
+            error = challenge["error"]
+            check(error["type"].rsplit(":", 1)[-1] in ("dns", "incorrectResponse") and f"(resolver 127.0.0.1:{ns.port})" in error["detail"] and f"dns-01 for {name}.internal.test" in error["detail"], str(error))
+    check(client.get(dev.directory).status == 200, "the front end is not well")
+    print(f"{len(rows)} manners of a resolver")
+
+
+def run(command, **env):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ, **env))
+    check(done.returncode == 0, " ".join(command) + "\n" + done.stdout + done.stderr)
+    return done.stdout + done.stderr
+
+
+def clients_obtain(dev, knot):
+    """certbot and lego set the records themselves (RFC 2136), a wildcard among the names."""
+    folder = os.path.join(dev.dir, "lego")
+    run(["lego", "--server", dev.directory, "--accept-tos", "--email", "a@internal.test", "--path", folder, "--domains", "*.lego.internal.test", "--domains", "lego.internal.test",
+         "--dns", "rfc2136", "--dns.disable-cp", "--dns.resolvers", f"127.0.0.1:{knot.port}", "run"],
+        LEGO_CA_CERTIFICATES=dev.root, RFC2136_NAMESERVER=f"127.0.0.1:{knot.port}", RFC2136_TSIG_KEY=knot.KEY, RFC2136_TSIG_SECRET=knot.SECRET, RFC2136_TSIG_ALGORITHM="hmac-sha256.",
+        RFC2136_PROPAGATION_TIMEOUT="10", RFC2136_POLLING_INTERVAL="1", RFC2136_SEQUENCE_INTERVAL="1", RFC2136_TTL="1")
+    with open(glob.glob(os.path.join(folder, "certificates", "*lego.internal.test.crt"))[0], encoding="ascii") as f:
+        check(names_of(f.read()) == ["*.lego.internal.test", "lego.internal.test"], "lego's certificate")
+    print("lego obtained a wildcard through RFC 2136")
+    credentials = os.path.join(dev.dir, "rfc2136.ini")
+    with open(credentials, "w", encoding="ascii") as f:
+        f.write(f"dns_rfc2136_server = 127.0.0.1\ndns_rfc2136_port = {knot.port}\ndns_rfc2136_name = {knot.KEY}\ndns_rfc2136_secret = {knot.SECRET}\ndns_rfc2136_algorithm = HMAC-SHA256\n")
+    os.chmod(credentials, 0o600)
+    folders = ["--config-dir", os.path.join(dev.dir, "c"), "--work-dir", os.path.join(dev.dir, "w"), "--logs-dir", os.path.join(dev.dir, "l")]
+    run(["certbot", "certonly", "--dns-rfc2136", "--dns-rfc2136-credentials", credentials, "--dns-rfc2136-propagation-seconds", "1", "--server", dev.directory, "-d", "*.certbot.internal.test",
+         "-d", "certbot.internal.test", "--agree-tos", "--register-unsafely-without-email", "-n"] + folders, REQUESTS_CA_BUNDLE=dev.root)
+    run(["certbot", "renew", "--force-renewal", "--no-random-sleep-on-renew"] + folders, REQUESTS_CA_BUNDLE=dev.root)
+    with open(os.path.join(dev.dir, "c", "live", "certbot.internal.test", "cert.pem"), encoding="ascii") as f:
+        check(names_of(f.read()) == ["*.certbot.internal.test", "certbot.internal.test"], "certbot's certificate")
+    print("certbot obtained and renewed a wildcard through RFC 2136")
+
+
+with Nameserver() as ns, Dev(options=["--resolver", f"127.0.0.1:{ns.port}"]) as dev:
+    obtains(dev, ns)
+    wildcards_are_refused(dev)
+    resolvers_are_not_trusted(dev, ns)
+with Knot(free_ports(1)) as knot, Dev(options=["--resolver", f"127.0.0.1:{knot.port}"]) as dev:
+    clients_obtain(dev, knot)
