@@ -123,6 +123,11 @@ static bool method_ok(const struct request *r)
     return (m == HTTP_GET || m == HTTP_HEAD) && (r->route->methods & ROUTE_GET) != 0;
 }
 
+static const char *methods_text(unsigned methods)
+{
+    return methods == ROUTE_GET ? "GET, HEAD" : methods == ROUTE_POST ? "POST" : "GET, HEAD, POST";
+}
+
 static bool tenant_find(struct request *r, struct slice *rest)
 {
     struct slice tenant, path = r->x->request.path;
@@ -153,15 +158,15 @@ static void dispatch(struct request *r)
     struct slice rest;
     if (!tenant_find(r, &rest)) return;
     r->route = route_find(rest, r->segments);
-    if (r->route != NULL && !method_ok(r))
-        r->allow = r->route->methods == ROUTE_GET ? "GET, HEAD" : "POST";
+    if (r->route != NULL && !method_ok(r)) r->allow = methods_text(r->route->methods);
     if (r->route == NULL)
         request_fail_status(r, PROBLEM_MALFORMED, 404, "there is nothing at this URL");
     else if (r->allow != NULL)
         request_fail_status(r, PROBLEM_MALFORMED, 405, "%.20s is not allowed here; use %s",
                             request_text(r, r->x->request.method_text),
-                            r->route->methods == ROUTE_GET ? "GET" : "POST (RFC 8555 section 6.3)");
-    else if (r->route->auth == AUTH_NONE)
+                            (r->route->methods & ROUTE_GET) != 0 ? "GET"
+                                                                 : "POST (RFC 8555 section 6.3)");
+    else if (r->route->auth == AUTH_NONE && r->x->request.method != HTTP_POST)
         r->route->handle(r);
     else
         envelope_check(r);

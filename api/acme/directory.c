@@ -70,7 +70,7 @@ void directory_get(struct request *r)
     url_put(r, &o, "renewalInfo", "renewal-info");
     meta_put(r, &o);
     json_object_end(&o);
-    r->max_age = MAX_AGE_S;
+    if (r->x->request.method != HTTP_POST) r->max_age = MAX_AGE_S;
     request_respond_json(r, 200, &o);
 }
 

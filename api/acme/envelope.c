@@ -15,9 +15,10 @@
 static void bad_nonce(struct request *r)
 {
     edge_count(r->edge, &METRIC_NONCES_REFUSED);
-    request_fail(r, PROBLEM_BAD_NONCE,
-                 "JWS has an invalid anti-replay nonce: it is unknown, too old or was used before; "
-                 "use the one in this answer");
+    request_fail(
+        r, PROBLEM_BAD_NONCE,
+        "JWS has an invalid anti-replay nonce: it is missing, unknown, too old or was used "
+        "before; use the one in this answer");
 }
 
 static bool payload_parse(struct request *r)
@@ -31,6 +32,14 @@ static bool payload_parse(struct request *r)
     if (!failed(e) && json_is_object(r->payload)) return true;
     request_fail(r, PROBLEM_MALFORMED, "the payload is not a JSON object: %s",
                  failed(e) ? err_text(e) : "another kind of value");
+    return false;
+}
+
+// read_only_ok: what anybody may GET is only read by a POST, too (RFC 8555 section 6.3).
+static bool read_only_ok(struct request *r)
+{
+    if (r->route->auth != AUTH_NONE || r->jws.payload.n == 0) return true;
+    request_fail(r, PROBLEM_MALFORMED, "reading this takes an empty payload (POST-as-GET)");
     return false;
 }
 
@@ -51,7 +60,7 @@ static void on_redeemed(struct redemption *q, enum nonce_verdict verdict)
         request_fail_err(r, ERR(SHUTTING_DOWN));
     else if (verdict != NONCE_OK || refused_for_tests(r->edge))
         bad_nonce(r);
-    else if (payload_parse(r))
+    else if (read_only_ok(r) && payload_parse(r))
         r->route->handle(r);
 }
 
@@ -226,7 +235,9 @@ void envelope_check(struct request *r)
     }
     struct err e = jws_parse(&r->jws, &note, request_arena(r), r->x->request.body, JWS_USE_REQUEST);
     request_stage(r, &METRIC_STAGE_PARSE);
-    if (failed(e))
+    if (err_is(e, ERR_BAD_JWS_NONCE))
+        bad_nonce(r);
+    else if (failed(e))
         envelope_form_refuse(r, e, note);
     else if (!nonce_fresh(r))
         bad_nonce(r);

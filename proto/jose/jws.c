@@ -175,13 +175,19 @@ static struct err read_jwk(struct reader *r, struct json header)
     return OK;
 }
 
-// A nonce that is no base64url is malformed, not a bad nonce (RFC 8555 section 6.5.2).
-static struct err check_nonce_text(struct reader *r)
+// read_nonce: a nonce that is no base64url is malformed, not a bad nonce (RFC 8555 section 6.5.2);
+// one that is not there, or cannot be one of ours, is a bad nonce (section 6.5).
+static struct err read_nonce(struct reader *r, struct json header)
 {
-    struct slice ignored;
-    struct slice nonce = r->jws.nonce;
-    if (nonce.n > JWS_NONCE_LEN_MAX) return REFUSE(r, BAD_JWS, "\"nonce\" is too long");
-    return decode(r, &ignored, nonce, "nonce");
+    struct slice ignored, *nonce = &r->jws.nonce;
+    struct json j = json_get(header, "nonce");
+    if (r->rules->nonce != MUST) return read_text(r, nonce, header, "nonce", r->rules->nonce);
+    if (json_present(j) && failed(json_string(j, nonce)))
+        return REFUSE(r, BAD_JWS, "\"nonce\" in the protected header is not a text");
+    TRY(decode(r, &ignored, *nonce, "nonce"));
+    if (nonce->n == 0) return REFUSE(r, BAD_JWS_NONCE, "the protected header lacks \"nonce\"");
+    if (nonce->n > JWS_NONCE_LEN_MAX) return REFUSE(r, BAD_JWS_NONCE, "\"nonce\" is too long");
+    return OK;
 }
 
 static struct err read_header(struct reader *r, struct slice text)
@@ -196,14 +202,13 @@ static struct err read_header(struct reader *r, struct slice text)
                       "the protected header has \"crit\" or \"b64\": no extension is understood");
     }
     TRY(read_alg(r, header));
-    TRY(read_text(r, &r->jws.nonce, header, "nonce", r->rules->nonce));
     TRY(read_text(r, &r->jws.url, header, "url", r->rules->url));
     TRY(read_text(r, &r->jws.kid, header, "kid", r->rules->kid));
     TRY(read_jwk(r, header));
     if (r->rules->one_of_kid_and_jwk && r->jws.has_jwk == (r->jws.kid.n > 0)) {
         return REFUSE(r, BAD_JWS, "the protected header must have either \"jwk\" or \"kid\"");
     }
-    return r->rules->nonce == MUST ? check_nonce_text(r) : OK;
+    return read_nonce(r, header);
 }
 
 static struct err join_signing_input(struct reader *r, const struct parts *parts)

@@ -48,8 +48,8 @@ enum { JWS_NONCE_LEN_MAX = 256 };
 // base64url; protected header an object without duplicates; "crit" and "b64" refused; unknown
 // members ignored; alg known and fitting the use (no MAC for a request, only MAC for EAB); for a
 // request: nonce, url and exactly one of jwk and kid. `note` gets a sentence for people. Errors:
-// ERR_BAD_JWS, ERR_BAD_JWS_ALG, ERR_BAD_JWK, ERR_BAD_JSON and its kin, ERR_BAD_BASE64URL,
-// ERR_NO_SPACE.
+// ERR_BAD_JWS, ERR_BAD_JWS_NONCE (only that is wrong: none, or too long), ERR_BAD_JWS_ALG,
+// ERR_BAD_JWK, ERR_BAD_JSON and its kin, ERR_BAD_BASE64URL, ERR_NO_SPACE.
 RESULT jws_parse(struct jws *out, const char **note, struct arena *a, struct slice body,
                  enum jws_use use);
 // jws_verify checks the signature with `key`; alg must fit the key's kind (ERR_BAD_JWS_ALG).

@@ -48,7 +48,7 @@ def form(dev):
     expect(client.post(url, {}, signature=b64(bytes(10))), 400, "malformed", "short signature")
     expect(client.post(url, {}, header={"url": dev.directory}), 403, "unauthorized", "wrong url")
     expect(client.post(url, {}, header={"url": None}), 400, "malformed", "no url")
-    expect(client.post(url, {}, header={"nonce": None}), 400, "malformed", "no nonce")
+    expect(client.post(url, {}, header={"nonce": None}), 400, "badNonce", "no nonce")
     expect(client.post(url, {}, header={"nonce": b64(bytes(34))}), 400, "badNonce", "forged nonce")
     expect(client.post(url, {}, header={"nonce": "x"}), 400, "malformed", "nonce that is not base64url")
     expect(client.post(url, {}, header={"nonce": "AAAA"}), 400, "badNonce", "short nonce")
@@ -146,7 +146,7 @@ def resources(dev):
     check(client.get(f"https://localhost:{dev.port}/dir").json() == directory.json() == client.get(f"https://localhost:{dev.port}/acme/default/directory").json(), "aliases")
     head, get = client.request("HEAD", directory.json()["newNonce"]), client.get(directory.json()["newNonce"])
     check(head.status == 200 and get.status == 204 and head.headers["Cache-Control"] == "no-store" and head.headers["Replay-Nonce"] != get.headers["Replay-Nonce"], "newNonce")
-    for method, url, status in (("GET", "newOrder", 405), ("POST", "newNonce", 405), ("PUT", "newAccount", 405)):
+    for method, url, status in (("GET", "newOrder", 405), ("PUT", "newNonce", 405), ("POST", "renewalInfo", 405), ("PUT", "newAccount", 405)):
         answer = client.request(method, directory.json()[url], "" if method != "GET" else None)
         check(answer.status == status and answer.headers["Allow"] and answer.json()["status"] == status, f"{method} {url}: {answer.status}")
     for path in ("/", "/acme/nobody/directory", "/acme/default/nothing", "/acme/default/acct/x"):

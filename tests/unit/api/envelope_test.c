@@ -90,13 +90,13 @@ static const struct row rows[] = {
     {"alg is a number", "{\"alg\":1," REST "}", NULL, NULL, NULL, NULL, 400, "malformed"},
     // nonce (RFC 8555 section 6.5)
     {"no nonce", "{\"alg\":\"%A\",\"kid\":\"%K\",\"url\":\"%U\"}", NULL, NULL, NULL, NULL, 400,
-     "malformed"},
+     "badNonce"},
     {"nonce that is no base64url", "{\"alg\":\"%A\",\"kid\":\"%K\",\"nonce\":\"*\",\"url\":\"%U\"}",
      NULL, NULL, NULL, NULL, 400, "malformed"},
     {"nonce that nobody made", "{\"alg\":\"%A\",\"kid\":\"%K\",\"nonce\":\"AAAA\",\"url\":\"%U\"}",
      NULL, NULL, NULL, NULL, 400, "badNonce"},
     {"empty nonce", "{\"alg\":\"%A\",\"kid\":\"%K\",\"nonce\":\"\",\"url\":\"%U\"}", NULL, NULL,
-     NULL, NULL, 400, "malformed"},
+     NULL, NULL, 400, "badNonce"},
     {"forged nonce",
      "{\"alg\":\"%A\",\"kid\":\"%K\",\"nonce\":"
      "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"url\":\"%U\"}",
