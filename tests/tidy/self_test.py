@@ -13,6 +13,7 @@ import headers
 import layout
 import places
 import rows
+import spec
 import symbols
 import tree
 
@@ -207,6 +208,29 @@ class Rows(unittest.TestCase):
         text = "// X(ident, ...)\nX(A, 1)\nX(B, 2)\n"
         self.assertEqual(rows.row_problems("api/metrics.def", text, {"METRIC_A", "METRIC_B"}), [])
         self.assertEqual(rows.row_problems("api/events.def", text, {"EVENT_A", "METRIC_B"}), ["api/events.def: B is declared, but never written"])
+
+
+class Spec(unittest.TestCase):
+    GOOD = ("# RFC 1\n\n6.2  Title\n  1234-6.2-01  it is so\n      code  api/a.c:a_do\n      test  tests/unit/a_test.c::does tests/spec/x.py::works\n  client  2\n  1234-6.2-03a  one\n      absent  not yet\n"
+            "  1234-6.2-03b  other\n      code  api/a.def:a_row\n      test  tests/spec/x.py::works\n")
+    FILES = {"api/a.c": "static bool a_do(int x)\n{\n", "api/a.def": 'X("a", NONE, a_row)\n', "tests/unit/a_test.c": "static void does(void **state)\n cmocka_unit_test(does),\nstatic void idle(void **state)\n",
+             "tests/spec/x.py": "def works(dev, ctx):\n    pass\n\n\ndef idle(dev):\n    pass\n"}
+
+    def problems(self, text):
+        f = spec.File("tests/spec/rfc1234.rows", text)
+        return f.problems + list(spec.count_problems(f, {"6.2": 3})) + list(spec.row_problems(f, self.FILES.__contains__, self.FILES.__getitem__))
+
+    def test_good(self):
+        self.assertEqual(self.problems(self.GOOD), [])
+
+    def test_each(self):
+        for old, new, want in (("      code  api/a.c:a_do\n", "", "names no code"), ("      test  tests/unit/a_test.c::does tests/spec/x.py::works\n  client", "  client", "names no test"), ("a.c:a_do", "a.c:b_do", "api/a.c has no b_do"), ("api/a.c", "api/b.c", "api/b.c does not exist"),
+                               ("::does", "::did", "has no did"), ("::does", "::idle", "has no idle"), ("x.py::works\n  client", "x.py::idle\n  client", "has no idle"), ("  client  2\n", "", "sentence 2 of section 6.2 is missing"), ("client  2", "client  2 3", "sentence 3 of section 6.2 is there twice"),
+                               ("client  2", "client  2 4", "has 3 sentences, not 4"), ("03b", "03a", "1234-6.2-03a is there twice"), ("6.2-01", "6.2-03", "sentence 1 of section 6.2 is missing"), ("6.2  Title", "6.3  Title", "cannot be read"), ("absent", "absence", "cannot be read"),
+                               ("6.2-03b", "6.2-02b", "not in their order"), ("1234-6.2-01", "1235-6.2-01", "cannot be read"), ("a.def:a_row", "a.def:a_ro", "has no a_ro"), ("      absent  not yet\n", "      absent  not yet\n      code  api/a.c:a_do\n", "is absent and has code")):
+            self.assertIn(old, self.GOOD)
+            self.assertTrue(any(want in p for p in self.problems(self.GOOD.replace(old, new, 1))), (old, new, self.problems(self.GOOD.replace(old, new, 1))))
+        self.assertTrue(any("no normative sentence" in p for p in self.problems(self.GOOD + "9  X\n  client  1\n")))
 
 
 class Hardening(unittest.TestCase):

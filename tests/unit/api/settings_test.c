@@ -42,6 +42,7 @@ static void a_good_file_gives_its_values_and_defaults(void **state)
     assert_string_equal(((const char *const *)t[0].profiles.items)[1], "short");
     assert_null(t[0].base_url);
     assert_int_equal(t[0].validation.http_port, 80);
+    assert_int_equal(t[0].validation.tls_alpn_port, 443);
     assert_int_equal(t[0].order_ms, 86400000);
     assert_int_equal(t[0].validation.denied.count, 7);
     assert_string_equal(t[1].base_url, "https://other.corp");
