@@ -23,6 +23,7 @@ static void renewal_read(struct store_renewal_get *c, const PGresult *r, int i)
         c->moved_until = col_int(r, i, 9);
     }
     if (!PQgetisnull(r, i, 10)) c->replaced_by = col_id(r, i, 10);
+    c->revoked_at_us = PQgetisnull(r, i, 11) ? 0 : col_int(r, i, 11);
 }
 
 static void on_got(struct flush *f, const PGresult *r, struct store_cmd *only)
@@ -49,10 +50,11 @@ void renewal_get_send(struct flush *f)
 {
     for (int64_t leaf = -1; flush_leaf_next(f, CMD_RENEWAL_GET, renewal_leaf, &leaf);) {
         struct params p;
-        char certificates[LEAF_NAME_MAX], marks[LEAF_NAME_MAX];
+        char certificates[LEAF_NAME_MAX], marks[LEAF_NAME_MAX], revocations[LEAF_NAME_MAX];
         size_t at = 0;
         if (!leaves_have(f->store, LEAF_CERTIFICATES, leaf) ||
-            !leaves_have(f->store, LEAF_REPLACEMENTS, leaf))
+            !leaves_have(f->store, LEAF_REPLACEMENTS, leaf) ||
+            !leaves_have(f->store, LEAF_REVOCATIONS, leaf))
             continue; // dropped long ago, or never: not found
         params_init(&p);
         size_t serial = params_array(&p, PG_BYTEA);
@@ -63,11 +65,14 @@ void renewal_get_send(struct flush *f)
                     slice_of(((const struct store_renewal_get *)cmd)->serial, SERIAL_LEN));
         leaf_name(certificates, LEAF_CERTIFICATES, leaf);
         leaf_name(marks, LEAF_REPLACEMENTS, leaf);
-        flush_add(f, &p, on_got,
-                  "SELECT c.serial, c.order_id, c.account, c.tenant, c.profile, c.issuer::bigint, "
-                  "c.not_before, c.not_after, w.starts_at, w.ends_at, r.order_id FROM %s c "
-                  "LEFT JOIN %s r ON r.serial = c.serial " MOVED "WHERE c.serial = ANY($1)",
-                  certificates, marks);
+        leaf_name(revocations, LEAF_REVOCATIONS, leaf);
+        flush_add(
+            f, &p, on_got,
+            "SELECT c.serial, c.order_id, c.account, c.tenant, c.profile, c.issuer::bigint, "
+            "c.not_before, c.not_after, w.starts_at, w.ends_at, r.order_id, v.revoked_at FROM %s c "
+            "LEFT JOIN %s r ON r.serial = c.serial "
+            "LEFT JOIN %s v ON v.serial = c.serial " MOVED "WHERE c.serial = ANY($1)",
+            certificates, marks, revocations);
     }
 }
 

@@ -438,6 +438,7 @@ struct store_renewal_get {
     int64_t not_before, not_after;
     bool moved;
     int64_t moved_from, moved_until;
+    int64_t revoked_at_us; // 0: not revoked
     struct id replaced_by;
 };
 void store_renewal_get(struct store *s, struct store_renewal_get *c);

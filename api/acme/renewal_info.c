@@ -31,6 +31,7 @@ static void window_respond(struct request *r, const struct store_renewal_get *c)
     struct renewal_window w = renewal_window_of(c->serial, c->not_before, c->not_after);
     if (c->moved)
         w = renewal_window_moved(c->serial, w, c->moved_from, c->moved_until, c->not_after);
+    if (c->revoked_at_us > 0) w = renewal_window_over(c->revoked_at_us / 1000000);
     request_time(start, w.start);
     request_time(end, w.end);
     json_out_begin(&o, edge_scratch(r->edge));

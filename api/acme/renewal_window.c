@@ -4,8 +4,9 @@
 #include <string.h>
 
 enum {
-    WIDTH_PART = 32,       // a window is this part of the life: 45 minutes of a day
-    WIDTH_MIN_S = 2,       // clients refuse windows of a second (clients.md 53)
+    WIDTH_PART = 32, // a window is this part of the life: 45 minutes of a day
+    WIDTH_MIN_S = 2, // clients refuse windows of a second (clients.md 53)
+    OVER_S = 60,
     MOVED_PART = 16,       // of a rule's span
     POLL_PART = 24,        // of the life
     POLL_MIN_S = 3600,     // clients.md 53
@@ -58,6 +59,11 @@ struct renewal_window renewal_window_moved(const uint8_t serial[SERIAL_LEN],
     if (start >= usual.start) return usual;
     int64_t end = min64(start + width, max64(not_after, start + WIDTH_MIN_S));
     return (struct renewal_window){start, end};
+}
+
+struct renewal_window renewal_window_over(int64_t revoked_at)
+{
+    return (struct renewal_window){revoked_at - OVER_S, revoked_at};
 }
 
 unsigned renewal_poll_s(const uint8_t serial[SERIAL_LEN], int64_t not_before, int64_t not_after)

@@ -23,6 +23,9 @@ struct renewal_window renewal_window_of(const uint8_t serial[SERIAL_LEN], int64_
 struct renewal_window renewal_window_moved(const uint8_t serial[SERIAL_LEN],
                                            struct renewal_window usual, int64_t from, int64_t until,
                                            int64_t not_after);
+// renewal_window_over gives the window of a certificate that was revoked: it is over, so that a
+// client renews at once (RFC 9773 section 4.2).
+struct renewal_window renewal_window_over(int64_t revoked_at);
 // renewal_poll_s is how long a client may wait before it asks again (Retry-After, RFC 9773 section
 // 4.3): a part of the life, between an hour and six, less for lives of a few hours; spread by a
 // tenth so that clients which began together do not stay together.

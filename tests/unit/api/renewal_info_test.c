@@ -135,6 +135,26 @@ static void what_is_no_certificate_of_ours_is_told_apart(void **state)
     assert_int_equal(a.status, 405);
 }
 
+static void a_revoked_certificate_is_renewed_at_once(void **state)
+{
+    (void)state;
+    const char *id = issued(&client, "revoked.internal.test");
+    assert_int_equal(
+        number("WITH r AS (INSERT INTO revocations SELECT c.serial, c.issuer, 0, 1, now_us() - "
+               "9000000, c.not_after, 1 FROM certificates c JOIN orders o ON o.id = c.order_id "
+               "WHERE o.identifiers = (SELECT identifiers FROM orders ORDER BY id DESC LIMIT 1) "
+               "RETURNING 1) SELECT count(*) FROM r"),
+        1);
+    struct acme_answer a = info(id);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(number("SELECT ('%s'::timestamptz < '%s'::timestamptz AND '%s'::timestamptz < "
+                            "now())::int",
+                            acme_text(&client, &a, "suggestedWindow.start"),
+                            acme_text(&client, &a, "suggestedWindow.end"),
+                            acme_text(&client, &a, "suggestedWindow.end")),
+                     1);
+}
+
 // It needs the row only: neither the certificate nor a signer.
 static void the_row_alone_answers(void **state)
 {
@@ -239,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(anybody_may_ask),
         cmocka_unit_test(what_is_no_certificate_of_ours_is_told_apart),
+        cmocka_unit_test(a_revoked_certificate_is_renewed_at_once),
         cmocka_unit_test(the_row_alone_answers),
         cmocka_unit_test(an_order_replaces_a_certificate),
         cmocka_unit_test(what_cannot_be_replaced_is_refused),

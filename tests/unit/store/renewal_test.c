@@ -299,6 +299,19 @@ static void a_rule_moves_what_it_names(void **state)
     assert_false(cancel(new_id()).found);
 }
 
+static void a_revocation_is_told(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    struct issued i = issue(&a), other = issue(&a);
+    char text[SERIAL_TEXT_SIZE];
+    assert_int_equal(renewal(i.serial).revoked_at_us, 0);
+    sql_run("INSERT INTO revocations VALUES ('\\x%s', 1, 0, 1, 77, 99, 1)",
+            serial_text(text, i.serial));
+    assert_int_equal(renewal(i.serial).revoked_at_us, 77);
+    assert_int_equal(renewal(other.serial).revoked_at_us, 0);
+}
+
 // Of several rules the one that begins first counts; what is issued later is not moved.
 static void rules_add_up(void **state)
 {
@@ -377,6 +390,7 @@ int main(void)
         cmocka_unit_test(an_order_that_has_ended_gives_the_place_back),
         cmocka_unit_test(a_refused_order_takes_no_place),
         cmocka_unit_test(a_rule_moves_what_it_names),
+        cmocka_unit_test(a_revocation_is_told),
         cmocka_unit_test(rules_add_up),
         cmocka_unit_test(a_survey_counts_what_lives),
     };
