@@ -88,6 +88,8 @@ static void common_headers(struct request *r, struct out_headers *h, char nonce[
                    arena_printf(request_arena(r), "<%s/directory>;rel=\"index\"", r->base));
     if (r->link_next != NULL)
         header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"next\"", r->link_next));
+    if (r->link_help != NULL)
+        header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"help\"", r->link_help));
     if (r->link_up != NULL)
         header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"up\"", r->link_up));
     if (r->terms != NULL)

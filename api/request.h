@@ -25,6 +25,7 @@ struct request {
     struct edge *edge;
     const struct tenant *tenant;
     const struct route *route;
+    struct sockaddr_storage peer;                   // the client's address
     struct slice segments[ROUTE_SEGMENT_COUNT_MAX]; // what each "*" stood for
     const char *origin;                             // "https://host:port"
     const char *base;                               // "https://host:port/acme/<tenant>"
@@ -45,7 +46,7 @@ struct request {
     struct json payload;           // absent for POST-as-GET
     void *user;                    // the handler's, between its steps
     // for the answer
-    const char *location, *link_up, *link_next;
+    const char *location, *link_up, *link_next, *link_help;
     const char *terms;      // URL of the terms to agree to, with userActionRequired
     const char *algorithms; // of badSignatureAlgorithm, JSON; NULL: those of requests
     unsigned retry_after;   // seconds; 0: none

@@ -210,7 +210,6 @@ static void on_refusal(void *ctx, struct http_response *out)
 static void on_request(void *ctx, struct http_exchange *x, const struct server_peer *peer)
 {
     struct edge *e = ctx;
-    (void)peer;
     struct request *r = ARENA_NEW(x->arena, struct request);
     if (r == NULL) {
         struct http_response answer = {.status = 503};
@@ -221,6 +220,7 @@ static void on_request(void *ctx, struct http_exchange *x, const struct server_p
     id_draw(e, r->id);
     e->request_count++;
     r->x = x;
+    r->peer = peer->address;
     r->edge = e;
     r->base = "";
     r->started_ns = r->stage_ns = clock_monotonic_ns();

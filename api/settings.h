@@ -25,6 +25,16 @@ struct override_settings {
     struct config_address address;
 };
 
+// enum limit_what and limit_by: what a rate limit counts, and for whom.
+enum limit_what { LIMIT_NEW_ACCOUNT, LIMIT_NEW_ORDER, LIMIT_FAILED_VALIDATION };
+enum limit_by { LIMIT_BY_ACCOUNT, LIMIT_BY_EAB_KEY, LIMIT_BY_ADDRESS, LIMIT_BY_NAME };
+struct limit_settings {
+    int what, by; // enum limit_what, enum limit_by
+    int64_t count, per_ms;
+    int64_t labels;           // of the name's end
+    int64_t v4_bits, v6_bits; // of the address's beginning
+};
+
 struct tenant_settings {
     const char *name; // key of the map
     bool is_default;
@@ -37,6 +47,8 @@ struct tenant_settings {
     const char *terms_of_service, *website;
     int eab;                           // enum eab_mode
     struct config_list caa_identities; // const char *
+    struct config_list limits;         // struct limit_settings
+    bool limit_renewals;               // orders with "replaces" count, too
     struct validation_settings validation;
 };
 

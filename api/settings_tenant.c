@@ -195,6 +195,74 @@ static const struct setting validation_rows[] = {
 
 static const char *const eab_choices[] = {"off", "optional", "required", NULL};
 
+static const char *const what_choices[] = {"new_account", "new_order", "failed_validation", NULL};
+static const char *const by_choices[] = {"account", "eab_key", "address", "name", NULL};
+
+static const char *limit_wrong(const void *value)
+{
+    const struct limit_settings *l = value;
+    if (l->what == LIMIT_NEW_ACCOUNT && (l->by == LIMIT_BY_ACCOUNT || l->by == LIMIT_BY_NAME))
+        return "counts new accounts by something that they do not have; expected by: eab_key or "
+               "address";
+    if (l->what == LIMIT_FAILED_VALIDATION && l->by == LIMIT_BY_ADDRESS)
+        return "counts failed validations by address, though anybody may ask for one; expected by: "
+               "account, eab_key or name";
+    if (l->per_ms / l->count < 1)
+        return "allows more than one in a millisecond; expected a smaller count or a longer time";
+    return NULL;
+}
+
+static const struct setting limit_rows[] = {
+    {.key = "what",
+     .type = SETTING_ENUM,
+     IN(struct limit_settings, what),
+     .choices = what_choices,
+     .help = "new_account, new_order, or failed_validation: challenges that failed; new orders are "
+             "refused then."},
+    {.key = "by",
+     .type = SETTING_ENUM,
+     IN(struct limit_settings, by),
+     .choices = by_choices,
+     .help =
+         "For each of what there is a count: account, eab_key (accounts without a key do not "
+         "count), address (the client's, by blocks), name (the end of each name of the order)."},
+    {.key = "count",
+     .type = SETTING_INT,
+     IN(struct limit_settings, count),
+     .min = 1,
+     .max = 100000000,
+     .help = "So many at once; then one each time that `per` divided by `count` has passed."},
+    {.key = "per",
+     .type = SETTING_DURATION,
+     IN(struct limit_settings, per_ms),
+     .min = 1000,
+     .max = 2592000000,
+     .help = "The time in which that many are earned back."},
+    {.key = "labels",
+     .type = SETTING_INT,
+     IN(struct limit_settings, labels),
+     .default_text = "2",
+     .min = 1,
+     .max = 32,
+     .help =
+         "With by: name, the number of labels at its end: 2 counts a.b.corp.test for corp.test."},
+    {.key = "v4_bits",
+     .type = SETTING_INT,
+     IN(struct limit_settings, v4_bits),
+     .default_text = "24",
+     .min = 8,
+     .max = 32,
+     .help = "With by: address, the size of an IPv4 block: 24 counts 192.0.2.1 for 192.0.2.0/24."},
+    {.key = "v6_bits",
+     .type = SETTING_INT,
+     IN(struct limit_settings, v6_bits),
+     .default_text = "48",
+     .min = 16,
+     .max = 128,
+     .help = "The same for IPv6."},
+    {0},
+};
+
 const struct setting tenant_rows[] = {
     {.key = "default",
      .type = SETTING_BOOL,
@@ -303,6 +371,23 @@ const struct setting tenant_rows[] = {
      .max = 16,
      .help = "Names advertised in the directory, for those who write CAA records (RFC 8659). This "
              "server does not look for such records when it validates."},
+    {.key = "rate_limits",
+     .type = SETTING_LIST,
+     IN(struct tenant_settings, limits),
+     .default_text = "",
+     .rows = limit_rows,
+     .element_size = sizeof(struct limit_settings),
+     .min = 0,
+     .max = 16,
+     .check = limit_wrong,
+     .help = "Rate limits (RFC 8555 section 6.6), exact over all front ends; none unless given. "
+             "What is refused counts towards none of them."},
+    {.key = "rate_limit_renewals",
+     .type = SETTING_BOOL,
+     IN(struct tenant_settings, limit_renewals),
+     .default_text = "false",
+     .help = "Whether limits of new orders count renewals, too: orders whose \"replaces\" names a "
+             "certificate of the account (RFC 9773 section 5)."},
     {.key = "validation",
      .type = SETTING_GROUP,
      IN(struct tenant_settings, validation),

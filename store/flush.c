@@ -34,6 +34,7 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_ORDERS_LIST] = orders_list_send,
     [CMD_AUTHZ_GET] = authz_get_send,
     [CMD_CERTIFICATE_GET] = certificate_get_send,
+    [CMD_RATE_TAKE] = rate_take_send,
     [CMD_RENEWAL_RULE_CREATE] = renewal_rule_create_send,
     [CMD_RENEWAL_RULE_CANCEL] = renewal_rule_cancel_send,
     [CMD_RENEWAL_GET] = renewal_get_send,

@@ -25,6 +25,7 @@ enum cmd_kind {
     CMD_INTENT_CLOSE,
     CMD_REVOKE,
     CMD_INTENTS_CLAIM,
+    CMD_RATE_TAKE,
     CMD_RENEWAL_RULE_CREATE,
     CMD_RENEWAL_RULE_CANCEL,
     CMD_NODE_HEARTBEAT,
@@ -162,6 +163,7 @@ void intents_claim_send(struct flush *f);
 void certificate_commit_send(struct flush *f);
 void certificate_get_send(struct flush *f);
 void renewal_get_send(struct flush *f);
+void rate_take_send(struct flush *f);
 void renewal_survey_send(struct flush *f);
 void renewal_rule_create_send(struct flush *f);
 void renewal_rules_list_send(struct flush *f);

@@ -231,7 +231,8 @@ static void work_sql(char out[PARTITION_SQL_MAX], const struct maintenance *m, c
     switch (w->kind) {
     case WORK_TIDY:
         snprintf(out, PARTITION_SQL_MAX,
-                 "WITH n AS (DELETE FROM nodes WHERE seen_at < now_us() - 86400000000) "
+                 "WITH n AS (DELETE FROM nodes WHERE seen_at < now_us() - 86400000000), "
+                 "r AS (DELETE FROM rate_limits WHERE tat < now_us() - 3600000000) "
                  "DELETE FROM renewal_rules WHERE keep_until < now_us() / 1000000 - 86400");
         break;
     case WORK_MAKE:

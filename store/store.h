@@ -25,7 +25,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 6 }; // the version this program needs
+enum { STORE_SCHEMA_VERSION = 7 }; // the version this program needs
 
 struct store_options {
     const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
@@ -550,6 +550,35 @@ struct store_revocation_get {
     struct revocation out;
 };
 void store_revocation_get(struct store *s, struct store_revocation_get *c);
+
+// ---- rate limits (RFC 8555 section 6.6)
+// struct rate_item is one limit that something counts towards, by the generic cell rate algorithm:
+// what was taken is earned back at one every step_us, and no more than room_us / step_us can be
+// owed at once.
+enum rate_how {
+    RATE_TAKE = 1, // takes one, or refuses
+    RATE_LOOK,     // refuses when none could be taken
+    RATE_CHARGE    // takes one whether there is one or not
+};
+struct rate_item {
+    struct id key; // hash of the limit and of what it counts
+    int64_t step_us, room_us;
+    enum rate_how how;
+};
+enum { RATE_ITEMS_MAX = 2048 };
+
+// store_rate_take takes from all items (a key twice: once), or from none: then `refused` is the one
+// that takes the longest, and `until_us` when it would be taken. Exact over all front ends; a take
+// whose answer was lost may count twice.
+struct store_rate_take {
+    struct store_cmd cmd;
+    const struct rate_item *items;
+    size_t count; // 1..RATE_ITEMS_MAX
+    bool taken;
+    size_t refused;
+    int64_t until_us;
+};
+void store_rate_take(struct store *s, struct store_rate_take *c);
 
 // store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
 // for good). `done_now` false: it was not PROCESSING, `order_status` says what it is (0: no such

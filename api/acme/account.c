@@ -1,6 +1,7 @@
 // account: newAccount, reads, contacts and the end of accounts (RFC 8555 sections 7.1.2 and 7.3).
 #include "api/acme/binding.h"
 #include "api/acme/handlers.h"
+#include "api/acme/limits.h"
 #include "api/events.h"
 
 enum { CONTACTS_MAX = 10, CONTACT_LEN_MAX = 320 };
@@ -149,13 +150,19 @@ static bool terms_take(struct request *r, bool *agreed)
     return false;
 }
 
+static void create_now(struct request *r, void *ctx)
+{
+    struct account_create *c = ctx;
+    store_account_create(r->edge->store, &c->create);
+}
+
 static void on_binding(struct request *r, const struct binding *b)
 {
     struct account_create *c = r->user;
     c->create.row.eab_kid = b->kid;
     c->create.row.eab_binding = b->text;
     c->create.eab_secret = b->secret;
-    store_account_create(r->edge->store, &c->create);
+    limits_new_account(r, b->kid, create_now, c);
 }
 
 static void account_create(struct request *r)

@@ -4,6 +4,7 @@
 #include "api/acme/authz.h"
 
 #include "api/acme/handlers.h"
+#include "api/acme/limits.h"
 #include "api/err.h"
 #include "api/events.h"
 #include "proto/err.h"
@@ -26,7 +27,10 @@ struct running_validation {
     struct id authz;
     struct validate_request request;
     struct store_authz_decide decide;
-    struct timer again;              // the store was away: the decision is not lost
+    struct timer again;                   // the store was away: the decision is not lost
+    struct rate_item charges[LIMITS_MAX]; // when it fails
+    size_t charge_count;
+    struct store_rate_take charge;
     uint8_t value[DNS_NAME_LEN_MAX]; // of the identifier
     char token[TOKEN_TEXT_LEN + 1], thumbprint[THUMBPRINT_TEXT_LEN + 1];
     struct arena arena;
@@ -142,6 +146,21 @@ void validations_drop(struct edge *e)
         running_free(v);
 }
 
+static void on_charged(struct store_cmd *cmd, struct err err)
+{
+    (void)err; // a charge that was lost is not worth more than this
+    running_free(LIST_OWNER(LIST_OWNER(cmd, struct store_rate_take, cmd), struct running_validation,
+                            charge));
+}
+
+static void charge(struct running_validation *v)
+{
+    v->charge = (struct store_rate_take){.cmd = {.done = on_charged, .arena = &v->arena},
+                                         .items = v->charges,
+                                         .count = v->charge_count};
+    store_rate_take(v->edge->store, &v->charge);
+}
+
 static void on_decided(struct store_cmd *cmd, struct err err)
 {
     struct running_validation *v = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_decide, cmd),
@@ -157,7 +176,11 @@ static void on_decided(struct store_cmd *cmd, struct err err)
     else if (v->decide.decided)
         edge_count(e, v->decide.to == AUTHZ_VALID ? &METRIC_VALIDATIONS_VALID
                                                   : &METRIC_VALIDATIONS_INVALID);
-    running_free(v);
+    bool counts = !failed(err) && v->decide.decided && v->decide.to == AUTHZ_INVALID;
+    if (counts && v->charge_count > 0 && !e->stopping)
+        charge(v);
+    else
+        running_free(v);
 }
 
 static void on_again(struct timer *t)
@@ -241,6 +264,7 @@ static struct running_validation *running_new(struct request *r, const struct au
         .by = (uint32_t)t->type,
         .valid_until_us = edge_db_now_us(e) + r->tenant->settings->authz_valid_ms * 1000};
     shard_random(e->shard, &v->decide.tag, sizeof v->decide.tag);
+    v->charge_count = limits_failed(v->charges, r, &v->request.identifier);
     return v;
 }
 

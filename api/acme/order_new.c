@@ -2,6 +2,7 @@
 #include "api/acme/binding.h"
 #include "api/acme/handlers.h"
 #include "api/acme/identifiers.h"
+#include "api/acme/limits.h"
 #include "api/acme/order.h"
 #include "api/acme/replaces.h"
 #include "api/eab.h"
@@ -140,6 +141,16 @@ static void create(struct request *r, void *ctx)
     store_order_create(r->edge->store, &n->create);
 }
 
+// on_replaces: whether it is a renewal is known.
+static void on_replaces(struct request *r, void *ctx)
+{
+    struct order_new *n = ctx;
+    if (n->create.replacing && !r->tenant->settings->limit_renewals)
+        create(r, n);
+    else
+        limits_new_order(r, n->ids, n->count, create, n);
+}
+
 // on_key: what the account's binding key allows is known.
 static void on_key(struct request *r, const struct eab_row *key)
 {
@@ -151,7 +162,7 @@ static void on_key(struct request *r, const struct eab_row *key)
         return;
     n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
     n->create.key_version = r->key_version;
-    replaces_check(r, &n->create, n->ids, n->count, create, n);
+    replaces_check(r, &n->create, n->ids, n->count, on_replaces, n);
 }
 
 void order_new(struct request *r)

@@ -220,6 +220,23 @@ static void a_leaf_that_an_operator_detached_is_left_alone(void **state)
     sql_run("DROP TABLE %s", name);
 }
 
+// Rows of the small tables that say nothing any more are forgotten.
+static void what_says_nothing_is_forgotten(void **state)
+{
+    (void)state;
+    sql_run("INSERT INTO rate_limits SELECT gen_random_uuid(), now_us() - 3700000000 * i FROM "
+            "generate_series(0, 1) i");
+    sql_run("INSERT INTO renewal_rules SELECT gen_random_uuid(), '', '', 0, 0, 0, true, 0, 0, '', "
+            "1, 1, 0, now_us() / 1000000 - 90000 * i FROM generate_series(0, 1) i");
+    sql_run("INSERT INTO renewal_rule_serials SELECT '\\x07', id FROM renewal_rules");
+    lease_take(1, false);
+    struct store_partitions_tend t = tend(50);
+    assert_ok(result(&t.cmd));
+    assert_int_equal(sql_int("SELECT count(*) FROM rate_limits"), 1);
+    assert_int_equal(sql_int("SELECT count(*) FROM renewal_rules"), 1);
+    assert_int_equal(sql_int("SELECT count(*) FROM renewal_rule_serials"), 1);
+}
+
 // Stopped between the two transactions of DETACH CONCURRENTLY: another session holds the parent.
 static void a_detach_that_was_interrupted_is_finished(void **state)
 {
@@ -334,6 +351,7 @@ int main(void)
         cmocka_unit_test(what_is_past_is_dropped),
         cmocka_unit_test(revocations_and_crls_go_with_their_certificates),
         cmocka_unit_test(what_lives_is_kept),
+        cmocka_unit_test(what_says_nothing_is_forgotten),
         cmocka_unit_test(a_leaf_that_an_operator_detached_is_left_alone),
         cmocka_unit_test(a_detach_that_was_interrupted_is_finished),
         cmocka_unit_test(a_run_may_be_stopped_anywhere),
