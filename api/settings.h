@@ -43,6 +43,8 @@ struct tenant_settings {
     struct config_list profiles; // const char *: allowed, the first is the default
     int64_t issuer;
     int64_t order_ms, authz_ms, authz_valid_ms; // lifetimes
+    bool reuse;                                 // orders take over valid authorizations
+    int64_t reuse_left_ms;                      // of those that last so long
     struct config_list challenges;              // const char *: names of those that are offered
     const char *terms_of_service, *website;
     int eab;                           // enum eab_mode

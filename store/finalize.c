@@ -99,15 +99,19 @@ static void on_decided(struct flush *f, const PGresult *r, struct store_cmd *onl
     }
 }
 
+enum { INTENT_ERROR = 20, PAIR_ORDER, PAIR_AUTHZ, AUTHZS_OWN, AUTHZS_HELD };
+
 // authz_leaves collects the leaves of the authorizations that the intents of one order leaf name,
-// sorted so that the same set makes the same statement. False when there are too many.
-static bool authz_leaves(struct flush *f, int64_t leaf, int64_t keys[AUTHZ_LEAVES_MAX],
+// of orders that hold others' (`held`) or have only their own; sorted so that the same set makes
+// the same statement. False when there are too many.
+static bool authz_leaves(struct flush *f, int64_t leaf, bool held, int64_t keys[AUTHZ_LEAVES_MAX],
                          size_t *out_count)
 {
     size_t count = 0, at = 0;
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_INTENT_CREATE, &at)) != NULL;) {
         const struct store_intent_create *c = (const struct store_intent_create *)cmd;
-        for (size_t i = 0; i < c->authz_count && intent_leaf(cmd) == leaf; i++) {
+        if (intent_leaf(cmd) != leaf || (c->authzs_held > 0) != held) continue;
+        for (size_t i = 0; i < c->authz_count; i++) {
             int64_t key = leaf_of_id(LEAF_AUTHZS, &c->authzs[i]);
             size_t k = 0;
             while (k < count && keys[k] < key) k++;
@@ -121,29 +125,28 @@ static bool authz_leaves(struct flush *f, int64_t leaf, int64_t keys[AUTHZ_LEAVE
     return true;
 }
 
-// authz_union writes "SELECT ... FROM leaf1 WHERE id = ANY($n) UNION ALL ..." over those leaves.
-static bool authz_union(char *out, size_t size, struct flush *f, int64_t leaf, unsigned param)
+// authz_union_add appends "UNION ALL SELECT ... FROM leaf1 WHERE id = ANY($n) ..." over the leaves
+// of one kind. What an order holds of other orders is not under its own lock: it is locked here, so
+// that nobody gives it back before the order is PROCESSING; whoever did so just now is waited for,
+// and seen.
+static bool authz_union_add(char *out, size_t size, struct flush *f, int64_t leaf, bool held)
 {
     int64_t keys[AUTHZ_LEAVES_MAX];
-    size_t count, n = 0;
-    if (!authz_leaves(f, leaf, keys, &count)) return false;
+    size_t count, n = strlen(out);
+    if (!authz_leaves(f, leaf, held, keys, &count)) return false;
     for (size_t k = 0; k < count && n < size; k++) {
         char name[LEAF_NAME_MAX];
         leaf_name(name, LEAF_AUTHZS, keys[k]);
-        n += (size_t)snprintf(
-            out + n, size - n,
-            "%sSELECT id, account, status, expires_at FROM %s WHERE id = ANY($%u)",
-            k == 0 ? "" : " UNION ALL ", name, param);
+        n += (size_t)snprintf(out + n, size - n,
+                              held ? " UNION ALL SELECT * FROM (SELECT id, account, status, "
+                                     "expires_at FROM %s WHERE id = ANY($%u) ORDER BY id FOR "
+                                     "SHARE) h"
+                                   : " UNION ALL SELECT id, account, status, expires_at FROM %s "
+                                     "WHERE id = ANY($%u)",
+                              name, (held ? AUTHZS_HELD : AUTHZS_OWN) + 1u);
     }
-    if (count == 0)
-        n = (size_t)snprintf(out, size,
-                             "SELECT NULL::uuid AS id, NULL::uuid AS account, 0::smallint AS "
-                             "status, 0::bigint AS expires_at WHERE $%u::uuid[] IS NULL",
-                             param);
     return n < size;
 }
-
-enum { INTENT_COLS = 20, PAIR_ORDER = INTENT_COLS, PAIR_AUTHZ };
 
 static void intent_put(struct flush *f, struct params *p, const struct store_intent_create *c)
 {
@@ -171,21 +174,27 @@ static void intent_put(struct flush *f, struct params *p, const struct store_int
     params_put_bytes(p, 17, slice_of(in->salt, SALT_LEN));
     params_put_int(p, 18, c->key_version);
     params_put_bytes(p, 19, slice_of(c->authzs, c->authz_count * sizeof *c->authzs));
+    params_put_text(p, INTENT_ERROR, c->authz_error);
     for (size_t i = 0; i < c->authz_count; i++) {
         params_put_id(p, PAIR_ORDER, &in->order);
         params_put_id(p, PAIR_AUTHZ, &c->authzs[i]);
+        params_put_id(p, c->authzs_held > 0 ? AUTHZS_HELD : AUTHZS_OWN, &c->authzs[i]);
     }
     buf_fini(&names);
 }
 
 static void intents_send(struct flush *f, int64_t leaf)
 {
-    static const enum pg_type types[] = {PG_UUID,  PG_TEXT,  PG_UUID,  PG_UUID, PG_INT8, PG_BYTEA,
-                                         PG_BYTEA, PG_TEXT,  PG_BYTEA, PG_INT8, PG_INT8, PG_INT8,
-                                         PG_BYTEA, PG_INT8,  PG_INT8,  PG_INT8, PG_INT8, PG_BYTEA,
-                                         PG_INT8,  PG_BYTEA, PG_UUID,  PG_UUID};
+    static const enum pg_type types[] = {
+        PG_UUID, PG_TEXT,  PG_UUID, PG_UUID,  PG_INT8, PG_BYTEA, PG_BYTEA, PG_TEXT, PG_BYTEA,
+        PG_INT8, PG_INT8,  PG_INT8, PG_BYTEA, PG_INT8, PG_INT8,  PG_INT8,  PG_INT8, PG_BYTEA,
+        PG_INT8, PG_BYTEA, PG_TEXT, PG_UUID,  PG_UUID, PG_UUID,  PG_UUID};
     struct params p;
-    char orders[LEAF_NAME_MAX], intents[LEAF_NAME_MAX], authzs[SQL_MAX / 2];
+    // Both arrays are named even where no leaf is: PostgreSQL knows their types then.
+    char orders[LEAF_NAME_MAX], intents[LEAF_NAME_MAX],
+        authzs[SQL_MAX / 2] = "SELECT NULL::uuid AS id, NULL::uuid AS account, 0::smallint AS "
+                              "status, 0::bigint AS expires_at WHERE $24::uuid[] IS NULL OR "
+                              "$25::uuid[] IS NULL";
     size_t at = 0;
     if (!leaves_have(f->store, LEAF_ORDERS, leaf)) return; // no such order
     params_init(&p);
@@ -195,21 +204,24 @@ static void intents_send(struct flush *f, int64_t leaf)
             intent_put(f, &p, (const struct store_intent_create *)cmd);
     leaf_name(orders, LEAF_ORDERS, leaf);
     leaf_name(intents, LEAF_INTENTS, leaf);
-    if (!authz_union(authzs, sizeof authzs, f, leaf, PAIR_AUTHZ + 1)) f->unsent = true;
+    if (!authz_union_add(authzs, sizeof authzs, f, leaf, false) ||
+        !authz_union_add(authzs, sizeof authzs, f, leaf, true))
+        f->unsent = true;
     // The orders were locked by an earlier statement: this one decides on a fresh snapshot of
     // everything (an UPDATE that had waited would keep its old view of other tables). A repeat
-    // after a lost answer finds its own salt and counts as created.
+    // after a lost answer finds its own salt and counts as created. An order one of whose
+    // authorizations has ended, here or with another order, ends with it.
     flush_add(
         f, &p, on_decided,
         "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
-        "$14, $15, $16, $17, $18, $19, $20) "
+        "$14, $15, $16, $17, $18, $19, $20, $21) "
         "t(order_id, tenant, account, owner_node, owner_boot, spki, names, profile, profile_hash, "
         "template_version, issuer, region, issuer_cert_hash, "
-        "generation, not_before, not_after, crl_shard, salt, key_version, authzs)), "
+        "generation, not_before, not_after, crl_shard, salt, key_version, authzs, error)), "
         "z AS (%s), "
         "b AS (SELECT p.order_id, (array_agg(p.authz ORDER BY p.n) FILTER (WHERE z.id IS NULL OR "
         "z.status <> 2 OR z.expires_at <= now_us() OR z.account <> t.account))[1] AS bad "
-        "FROM unnest($21, $22) WITH ORDINALITY p(order_id, authz, n) JOIN t USING (order_id) LEFT "
+        "FROM unnest($22, $23) WITH ORDINALITY p(order_id, authz, n) JOIN t USING (order_id) LEFT "
         "JOIN z ON z.id = p.authz GROUP BY p.order_id), "
         "d AS (SELECT t.*, o.status AS order_status, b.bad, i.order_id IS NOT NULL AS mine, "
         "coalesce(i.created_at, now_us()) AS at, "
@@ -222,8 +234,9 @@ static void intents_send(struct flush *f, int64_t leaf)
         "JOIN eab_keys e ON e.tenant = a.tenant AND e.kid = a.eab_kid AND a.eab_kid <> '' "
         "LEFT JOIN b ON b.order_id = t.order_id "
         "LEFT JOIN %s i ON i.order_id = t.order_id AND i.salt = t.salt), "
-        "u AS (UPDATE %s o SET status = 3 FROM d WHERE d.outcome = 1 AND NOT d.mine AND o.id = "
-        "d.order_id), "
+        "u AS (UPDATE %s o SET status = CASE d.outcome WHEN 1 THEN 3 ELSE 5 END, error = CASE "
+        "d.outcome WHEN 1 THEN o.error ELSE d.error END FROM d WHERE o.id = d.order_id AND "
+        "((d.outcome = 1 AND NOT d.mine) OR (d.outcome = 7 AND o.authzs = d.authzs))), "
         "n AS (INSERT INTO %s SELECT order_id, tenant, account, owner_node, owner_boot, spki, "
         "names, profile, profile_hash, template_version, issuer, region, issuer_cert_hash, "
         "generation, not_before, not_after, crl_shard, salt, at, NULL FROM d WHERE outcome = 1 "

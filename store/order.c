@@ -3,7 +3,9 @@
 
 #define ORDER_COLUMNS                                                                             \
     "id, account, tenant, status::bigint, identifiers, authzs, authzs_pending::bigint, profile, " \
-    "not_before, not_after, error, coalesce(serial, ''::bytea), expires_at, created_at, replaces"
+    "not_before, not_after, error, coalesce(serial, ''::bytea), expires_at, created_at, "         \
+    "replaces, "                                                                                  \
+    "authzs_held::bigint"
 
 static int64_t get_leaf(const struct store_cmd *cmd)
 {
@@ -44,7 +46,8 @@ static void row_read(struct order_row *out, const PGresult *r, int i, struct sto
                               .error = col_dup(r, i, 10, cmd),
                               .expires_at_us = col_int(r, i, 12),
                               .created_at_us = col_int(r, i, 13),
-                              .replaces = col_dup(r, i, 14, cmd)};
+                              .replaces = col_dup(r, i, 14, cmd),
+                              .authzs_held = (uint32_t)col_int(r, i, 15)};
     struct slice authzs = col_bytes(r, i, 5), serial = col_bytes(r, i, 11);
     out->authz_count = authzs.n / sizeof(struct id);
     out->authzs = ARENA_ARRAY(cmd->arena, struct id, out->authz_count + 1);

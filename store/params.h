@@ -5,7 +5,7 @@
 #include "proto/base/buf.h"
 #include "proto/base/id.h"
 
-enum { PARAMS_MAX = 24, PARAMS_SIZE_MAX = 16 * 1024 * 1024 };
+enum { PARAMS_MAX = 32, PARAMS_SIZE_MAX = 16 * 1024 * 1024 };
 
 struct params {
     struct buf columns[PARAMS_MAX];

@@ -25,7 +25,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 7 }; // the version this program needs
+enum { STORE_SCHEMA_VERSION = 8 }; // the version this program needs
 
 struct store_options {
     const char *conninfo;  // libpq connection string or URI, see store_conninfo_check
@@ -278,6 +278,7 @@ struct order_row {
     struct id *authzs;
     size_t authz_count;
     uint32_t authzs_pending;       // counter that the deciding statement decrements; 0: ready
+    uint32_t authzs_held;          // those taken over from other orders
     struct slice profile;          // name
     int64_t not_before, not_after; // asked for, seconds; 0: not asked
     struct slice error;            // problem document JSON, empty: none
@@ -288,19 +289,25 @@ struct order_row {
     struct slice replaces; // the certificate's identifier as the client wrote it; empty: none
 };
 
-// store_order_create inserts the order with its new pending authorizations (authzs[i].order is set
-// to the order). The account must be valid and its key the one that verified the request. With
-// `replacing` it takes the place of the certificate `replaced` in the same commit (RFC 9773
-// section 5), which must be the account's: the place is free, or is that of the order `instead_of`,
-// which the caller has seen to have ended. Of several that meet one gets it; the others get
-// ORDER_REPLACED.
+// store_order_create inserts the order with an authorization for each identifier: one that the
+// account holds already, for the same identifier and wildcard, valid for at least `reuse_left_us`
+// more and made since `reuse_since_us` (at most 64 days are looked through, and 16 of a day), or
+// else the pending one that is offered in `authzs`; what an order waits for is its own alone. An
+// order that waits for none is READY. It ends with the first authorization that was taken over. The
+// account must be valid and its key the one that verified the request. With `replacing` it takes
+// the place of the certificate `replaced` in the same commit (RFC 9773 section 5), which must be
+// the account's: the place is free, or is that of the order `instead_of`, which the caller has seen
+// to have ended. Of several that meet one gets it; the others get ORDER_REPLACED.
 enum order_create_outcome { ORDER_CREATED = 1, ORDER_ACCOUNT_NOT_VALID, ORDER_REPLACED };
 struct store_order_create {
     struct store_cmd cmd;
+    // In: what it is. Out: authzs (in place: they are as many as `authzs` below), authzs_pending,
+    // authzs_held, status, expires_at_us and created_at_us as they were made.
     struct order_row order;
     uint32_t key_version;
-    struct authz_row *authzs; // the pending ones to insert
+    struct authz_row *authzs; // pending ones, one for each identifier
     size_t authz_count;
+    int64_t reuse_since_us, reuse_left_us; // left 0: nothing is taken over
     bool replacing;
     uint8_t replaced[SERIAL_LEN];
     struct id instead_of; // all-zero: nobody's
@@ -366,7 +373,8 @@ void store_authz_decide(struct store *s, struct store_authz_decide *c);
 // store_intent_create is e2: locks the order, then decides: account valid and key_version as given,
 // its external account binding key, where it has one, enabled, order READY and unexpired and of
 // this account, every authorization valid and unexpired and of this account; then READY ->
-// PROCESSING and the intent inserted.
+// PROCESSING and the intent inserted. An order with an authorization that is not becomes INVALID
+// (RFC 8555 section 7.1.6).
 enum intent_outcome {
     INTENT_CREATED = 1,
     INTENT_ORDER_UNKNOWN,   // no such order, or another account's
@@ -374,7 +382,8 @@ enum intent_outcome {
     INTENT_ORDER_EXPIRED,
     INTENT_ACCOUNT_NOT_VALID,
     INTENT_KEY_CHANGED,     // the request was verified with an older key
-    INTENT_AUTHZ_NOT_VALID, // `authz` names the first that is not; zero: `authzs` differs
+    INTENT_AUTHZ_NOT_VALID, // `authz` names the first that is not; zero: `authzs` differs, and the
+                            // order is as it was
     INTENT_EAB_NOT_ENABLED, // the account's external account binding key is disabled or gone
 };
 struct store_intent_create {
@@ -382,6 +391,8 @@ struct store_intent_create {
     struct intent intent;    // created_at_us is set by the database
     const struct id *authzs; // of the order, as read: must be those that the order names
     size_t authz_count;
+    uint32_t authzs_held;     // of the order, as read: not 0, and they are locked, too
+    struct slice authz_error; // problem JSON of an order with an authorization that is not valid
     uint32_t key_version;
     enum intent_outcome outcome;
     enum order_status order_status;

@@ -143,6 +143,8 @@ static void intent_create(struct finalize *f, const struct order_row *row)
     f->create.key_version = r->key_version;
     f->create.authzs = row->authzs;
     f->create.authz_count = row->authz_count;
+    f->create.authzs_held = row->authzs_held;
+    f->create.authz_error = order_authz_error(r);
     crash_point("e2-before");
     store_intent_create(r->edge->store, &f->create);
 }

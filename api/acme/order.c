@@ -1,6 +1,7 @@
 // order: the order document and its reads (RFC 8555 sections 7.1.3 and 7.4).
 #include "api/acme/order.h"
 
+#include "api/acme/authz.h"
 #include "api/acme/handlers.h"
 #include "api/acme/order_step.h"
 #include "api/events.h"
@@ -117,9 +118,85 @@ void order_load(struct request *r, const struct id *id,
     store_order_get(r->edge->store, &l->get);
 }
 
-static void order_show(struct request *r, const struct order_row *row)
+// ---- an order and the authorizations that it took over
+
+struct slice order_authz_error(struct request *r)
+{
+    struct buf *b = edge_scratch(r->edge);
+    struct slice out = SLICE_LIT("{}");
+    struct err e = problem_write(b, PROBLEM_UNAUTHORIZED, problem_status(PROBLEM_UNAUTHORIZED),
+                                 "an authorization of the order is not valid any more", NULL);
+    if (!failed(e)) (void)!failed(arena_dup(&out, request_arena(r), buf_slice(b)));
+    return out;
+}
+
+// struct order_check is the read of an order that waits for those authorizations.
+struct order_check {
+    struct request *r;
+    const struct order_row *row;
+    unsigned reads;
+    bool ended;
+    struct err err;
+};
+
+struct order_part {
+    struct store_authz_get get;
+    struct order_check *check;
+};
+
+static void order_show_now(struct request *r, const struct order_row *row)
 {
     order_respond(r, 200, row, false);
+}
+
+// order_show_ended: what it holds has ended. Unless the order was finalized before that, it has,
+// too.
+static void order_show_ended(struct request *r, const struct order_row *row)
+{
+    struct order_row shown = *row;
+    if (row->status <= ORDER_READY) {
+        shown.status = ORDER_INVALID;
+        shown.error = order_authz_error(r);
+    }
+    order_respond(r, 200, &shown, false);
+}
+
+static void on_part(struct store_cmd *cmd, struct err err)
+{
+    struct order_part *p = LIST_OWNER(LIST_OWNER(cmd, struct store_authz_get, cmd),
+                                      struct order_part, get);
+    struct order_check *c = p->check;
+    enum authz_status now = p->get.found ? authz_status_at(c->r, &p->get.out) : AUTHZ_EXPIRED;
+    if (failed(err)) c->err = err;
+    c->ended |= now != AUTHZ_VALID && now != AUTHZ_PENDING;
+    if (--c->reads > 0) return;
+    if (failed(c->err))
+        request_fail_err(c->r, c->err);
+    else if (c->ended)
+        order_load(c->r, &c->row->id, order_show_ended);
+    else
+        order_show_now(c->r, c->row);
+}
+
+// order_show: an order ends with each of its authorizations (RFC 8555 section 7.1.6). Those that
+// were made for it take it along in the store; one that it took over from another order, and that
+// was given back since, does so at finalize, and is looked at here until then.
+static void order_show(struct request *r, const struct order_row *row)
+{
+    if (row->status > ORDER_READY || row->authzs_held == 0) {
+        order_show_now(r, row);
+        return;
+    }
+    struct order_check *c = REQUEST_NEW(r, struct order_check);
+    struct order_part *parts = c == NULL ? NULL : request_new(r, row->authz_count * sizeof *parts);
+    if (parts == NULL) return;
+    *c = (struct order_check){.r = r, .row = row, .reads = (unsigned)row->authz_count};
+    for (size_t i = 0; i < row->authz_count; i++) {
+        parts[i] = (struct order_part){
+            .get = {.cmd = {.done = on_part, .arena = request_arena(r)}, .id = row->authzs[i]},
+            .check = c};
+        store_authz_get(r->edge->store, &parts[i].get);
+    }
 }
 
 void order_read(struct request *r)

@@ -37,6 +37,9 @@ static void on_created(struct store_cmd *cmd, struct err err)
         return;
     }
     edge_count(r->edge, &METRIC_ORDERS);
+    for (size_t i = 0; i < n->create.authz_count; i++)
+        if (!id_eq(&n->create.order.authzs[i], &n->create.authzs[i].id))
+            edge_count(r->edge, &METRIC_AUTHZS_REUSED);
     order_respond(r, 201, &n->create.order, true);
 }
 
@@ -106,7 +109,6 @@ static bool authzs_make(struct request *r, struct order_new *n, const struct ide
         shard_random(r->edge->shard, z->token, sizeof z->token);
     }
     o->authz_count = n->create.authz_count = count;
-    o->authzs_pending = (uint32_t)count;
     return true;
 }
 
@@ -121,13 +123,15 @@ static struct err identifiers_store(struct request *r, struct slice *out,
 static bool order_fill(struct request *r, struct order_new *n, const struct identifier *ids,
                        size_t count)
 {
+    const struct tenant_settings *t = r->tenant->settings;
     struct order_row *o = &n->create.order;
     int64_t now_us = edge_db_now_us(r->edge);
     o->id = edge_id(r->edge);
     o->account = r->account;
-    o->tenant = slice_str(r->tenant->settings->name);
-    o->status = ORDER_PENDING;
-    o->expires_at_us = now_us + r->tenant->settings->order_ms * 1000;
+    o->tenant = slice_str(t->name);
+    o->expires_at_us = now_us + t->order_ms * 1000;
+    n->create.reuse_since_us = now_us - (t->authz_ms + t->authz_valid_ms) * 1000;
+    n->create.reuse_left_us = t->reuse ? t->reuse_left_ms * 1000 : 0;
     if (!failed(identifiers_store(r, &o->identifiers, ids, count)) &&
         authzs_make(r, n, ids, count, now_us))
         return true;

@@ -192,20 +192,38 @@ def i5(r):
             yield f"order {order}: the certificate is not signed by the issuer"
 
 
+def authz_ids(order):
+    raw = octets(order["authzs"]).hex()
+    return [f"{a[:8]}-{a[8:12]}-{a[12:16]}-{a[16:20]}-{a[20:]}" for a in (raw[k : k + 32] for k in range(0, len(raw), 32))]
+
+
+def proves(z):
+    """What an authorization stands for, as an order names it."""
+    kind, value = identifiers(z["identifier"])[0]
+    return kind, (b"*." if z["wildcard"] else b"") + value
+
+
 def i6(r):
-    """When an order became PROCESSING, each of its authorizations was valid, unexpired and of the same account."""
+    """When an order became PROCESSING, each of its authorizations was valid, unexpired and of the same account, and they were for its identifiers. What an order took over had been valid, was not over, and outlasts it."""
     authz = {}
     for c in r.changes:
         if c["table"] == "authorizations" and c["new"]:
             authz[c["new"]["id"]] = c["new"]
-        if c["table"] != "orders" or not c["old"] or not c["new"] or c["new"]["status"] != 3 or c["old"]["status"] == 3:
+        order = c["new"]
+        if c["table"] != "orders" or not order:
             continue
-        order, raw = c["new"], octets(c["new"]["authzs"]).hex()
-        for k in range(0, len(raw), 32):
-            a = raw[k : k + 32]
-            z = authz.get(f"{a[:8]}-{a[8:12]}-{a[12:16]}-{a[16:20]}-{a[20:]}")
-            if z is None or AUTHZ_STATUS[z["status"]] != "valid" or z["expires_at"] <= c["at"] or z["account"] != order["account"]:
-                yield f"order {order['id']} became processing with the authorization {z}"
+        if not c["old"]:
+            for z in (authz[a] for a in authz_ids(order) if a in authz):
+                # It may be given back in the same moment: finalize decides. So valid or deactivated.
+                if AUTHZ_STATUS[z["status"]] not in ("valid", "deactivated") or z["expires_at"] < max(c["at"], order["expires_at"]) or (z["account"], z["tenant"]) != (order["account"], order["tenant"]):
+                    yield f"order {order['id']} took over the authorization {z}"
+        elif order["status"] == 3 and c["old"]["status"] != 3:
+            held = [authz.get(a) for a in authz_ids(order)]
+            for z in held:
+                if z is None or AUTHZ_STATUS[z["status"]] != "valid" or z["expires_at"] <= c["at"] or z["account"] != order["account"]:
+                    yield f"order {order['id']} became processing with the authorization {z}"
+            if all(held) and sorted(map(proves, held)) != sorted(identifiers(order["identifiers"])):
+                yield f"order {order['id']} became processing with authorizations for {[proves(z) for z in held]}"
 
 
 def i7(r):

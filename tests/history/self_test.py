@@ -78,28 +78,39 @@ class World:
         builder = builder.not_valid_before(when(intent["not_before"])).not_valid_after(when(intent["not_after"])).add_extension(x509.SubjectAlternativeName([x509.DNSName(dns)]), critical=True)
         return builder.sign(self.ca, hashes.SHA256())
 
-    def issue(self, dns):
-        """One order from newOrder to download; returns what breakers need."""
+    def authorize(self, z, row, text, token):
+        order = row["id"]
+        self.change("authorizations", z, order + "1")
+        self.call(f"chall/{text}/http-01", object={"status": "processing"})
+        self.r.fetches.append({"t": self.t + 0.2, "token": b64(token), "key_authorization": f"{b64(token)}.{self.thumbprint}"})
+        z["status"], row["status"] = 2, 2
+        self.change("authorizations", z, order + "2", status=1)
+        self.change("orders", row, order + "2", status=1)
+        self.call("authz/" + text, payload=False, object={"status": "valid"})
+        self.r.authorizations.append(z)
+
+    def issue(self, dns, held=None):
+        """One order from newOrder to download, with an authorization of its own or one that an earlier order made; returns what breakers need."""
         order_text, order = self.id()
         authz_text, authz = self.id()
+        if held:
+            authz = held["authz"]["id"]
         identifier = "\\x" + (b"\x01" + len(dns).to_bytes(2, "big") + dns.encode()).hex()
-        row = {"id": order, "account": self.account, "tenant": "default", "status": 1, "identifiers": identifier, "authzs": "\\x" + authz.replace("-", ""), "serial": None}
+        row = {"id": order, "account": self.account, "tenant": "default", "status": 2 if held else 1, "identifiers": identifier, "authzs": "\\x" + authz.replace("-", ""), "serial": None,
+               "expires_at": int(self.now_s * 1e6) + 3600 * 10**6}
         token = os.urandom(32)
-        z = {"id": authz, "account": self.account, "order_id": order, "status": 1, "token": "\\x" + token.hex(), "expires_at": int(self.now_s * 1e6) + 86400 * 10**6}
+        z = {"id": authz, "account": self.account, "order_id": order, "tenant": "default", "identifier": identifier, "wildcard": False, "status": 1, "token": "\\x" + token.hex(), "expires_at": int(self.now_s * 1e6) + 86400 * 10**6}
         base = f"https://a/acme/default/order/{order_text}"
 
         def shown(status, **more):
             return dict({"status": status, "finalize": base + "/finalize"}, **more)
 
-        self.call("new-order", 201, location=base, object=shown("pending"))
+        self.call("new-order", 201, location=base, object=shown("ready" if held else "pending"))
         self.change("orders", row, order + "1")
-        self.change("authorizations", z, order + "1")
-        self.call(f"chall/{authz_text}/http-01", object={"status": "processing"})
-        self.r.fetches.append({"t": self.t + 0.2, "token": b64(token), "key_authorization": f"{b64(token)}.{self.thumbprint}"})
-        z["status"], row["status"] = 2, 2
-        self.change("authorizations", z, order + "2", status=1)
-        self.change("orders", row, order + "2", status=1)
-        self.call("authz/" + authz_text, payload=False, object={"status": "valid"})
+        if held:
+            z = held["authz"]
+        else:
+            self.authorize(z, row, authz_text, token)
         spki = self.leaf.public_key().public_bytes(DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         intent = {"order_id": order, "tenant": "default", "account": self.account, "spki": "\\x" + spki.hex(), "names": identifier, "profile": "server", "profile_hash": "\\x" + "11" * 32, "template_version": 1, "issuer": 1, "region": 0,
                   "issuer_cert_hash": "\\x" + "22" * 32, "serial_key_generation": 1, "not_before": self.now_s - 60, "not_after": self.now_s - 60 + 86399, "crl_shard": 0, "salt": "\\x" + os.urandom(16).hex()}
@@ -118,7 +129,7 @@ class World:
         finalize = self.call(f"order/{order_text}/finalize", object=shown("valid", certificate=url), csr_spki=hashlib.sha256(spki).hexdigest())
         read = self.call(f"order/{order_text}", payload=False, object=shown("valid", certificate=url))
         download = self.call("cert/" + b64(bytes.fromhex(serial)), payload=False, certificate=cert.public_bytes(serialization.Encoding.PEM).decode())
-        for rows, value in ((self.r.orders, row), (self.r.authorizations, z), (self.r.intents, intent), (self.r.certificates, stored), (self.r.journal, journal)):
+        for rows, value in ((self.r.orders, row), (self.r.intents, intent), (self.r.certificates, stored), (self.r.journal, journal)):
             rows.append(value)
         return dict(order=row, authz=z, intent=intent, stored=stored, journal=journal, finalize=finalize, read=read, download=download, dns=dns)
 
@@ -164,6 +175,9 @@ def breakers():
     yield "I6", "an authorization was not valid", lambda w, m, o: change_of(w, m, "authorizations", 2)["new"].update(status=1)
     yield "I6", "an authorization had expired", lambda w, m, o: [c["new"].update(expires_at=1) for c in w.r.changes if c["table"] == "authorizations" and c["new"]["id"] == m["authz"]["id"]]
     yield "I6", "an authorization was another account's", lambda w, m, o: [c["new"].update(account="other") for c in w.r.changes if c["table"] == "authorizations" and c["new"]["id"] == m["authz"]["id"]]
+    yield "I6", "an authorization was for another name", lambda w, m, o: [c["new"].update(identifier=o["authz"]["identifier"]) for c in w.r.changes if c["table"] == "authorizations" and c["new"]["id"] == m["authz"]["id"]]
+    yield "I6", "what was taken over was another account's", lambda w, m, o: find(w.r.changes, seq=w.renewed["seq"])["new"].update(account="other")
+    yield "I6", "an order outlasts what it took over", lambda w, m, o: find(w.r.changes, seq=w.renewed["seq"])["new"].update(expires_at=m["authz"]["expires_at"] + 1)
     yield "I7", "nobody fetched the challenge", lambda w, m, o: w.r.fetches.pop(0)
     yield "I7", "the fetch was for another account's key", lambda w, m, o: w.r.fetches[0].update(key_authorization=w.r.fetches[0]["token"] + ".other")
     yield "I7", "the fetch came before the challenge was posted", lambda w, m, o: w.r.fetches[0].update(t=1)
@@ -236,6 +250,8 @@ def broken_histories():
         world = World()
         world.register()
         first, other = world.issue("a.test"), world.issue("b.test")
+        world.renewed = {"seq": world.seq + 1}
+        world.issue("a.test", first)
         assert violations(world.r) == [], violations(world.r)
         do(world, first, other)
         found = {v[0] for v in violations(world.r)}

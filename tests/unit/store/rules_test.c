@@ -46,7 +46,7 @@ static void a_deactivated_authorization_does_not_slip_through(void **state)
     run();
     assert_int_equal(c.outcome, INTENT_AUTHZ_NOT_VALID);
     assert_true(id_eq(&c.authz, &m.authzs[1]));
-    assert_int_equal(status_of(&m), ORDER_READY);
+    assert_int_equal(status_of(&m), ORDER_INVALID);
 }
 
 // The same for the account, and for a key that is changed meanwhile.
@@ -265,6 +265,15 @@ static void other_authorizations_than_the_orders_do_not_do(void **state)
     run();
     assert_int_equal(c.outcome, INTENT_AUTHZ_NOT_VALID);
     assert_true(id_is_zero(&c.authz));
+    assert_int_equal(status_of(&m), ORDER_READY); // the caller's mistake is not the order's
+    c = intent_of(&m, 1);
+    c.authzs = valid.authzs;
+    sql_run("UPDATE authorizations SET status = 4 WHERE id = '%s'",
+            uuid_text(id, &valid.authzs[0]));
+    store_intent_create(stores[0], &c);
+    run();
+    assert_int_equal(c.outcome, INTENT_AUTHZ_NOT_VALID);
+    assert_int_equal(status_of(&m), ORDER_READY);
 }
 
 // What the reaper looks at is what is PROCESSING, or INVALID with a serial that is not burned, and
