@@ -4,13 +4,14 @@ The server's clock is 17 hours behind: each certificate has seven of its 24 hour
 it due, as it will on the evening of a day in production, without an option that forces it."""
 import functools
 import http.server
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 import threading
 
-from certmill import Dev, check, shifted
+from certmill import BIN, Dev, check, shifted
 
 BEHIND_S = 17 * 3600
 NAME = "app.internal.test"
@@ -31,7 +32,7 @@ class Bed:
     def __init__(self):
         self.dev = Dev()
         self.dev.env = shifted(self.dev, -BEHIND_S)
-        self.dev.port, self.dev.http_port, self.dev.private_port = 14000, 80, 14100
+        self.dev.port, self.dev.http_port, self.dev.tls_alpn_port, self.dev.private_port = 14000, 80, 443, 14100
         self.folder = tempfile.mkdtemp(prefix="certmill-clients-", dir="/tmp")
 
     def __enter__(self):
@@ -50,7 +51,6 @@ class Bed:
 
     def web_server(self, folder):
         """A web server for the folder, on port 80, until it is closed."""
-        os.makedirs(folder, exist_ok=True)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 80), functools.partial(QuietHandler, directory=folder))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return server
@@ -64,6 +64,26 @@ class Bed:
         check(len(rows) == 1, f"the store has no certificate {serial}")
         return dict(zip(("id", "status", "key_version", "contact", "eab_kid"), rows[0]))
 
+    def challenge_of(self, serial):
+        """The type of the challenge that proved the certificate's name; "another order's" where its order used an authorization that was there."""
+        bits = self.rows(f"SELECT a.decided_by FROM authorizations a JOIN certificates c ON c.order_id = a.order_id WHERE c.serial = '\\x{serial}'")
+        return {"1": "http-01", "2": "dns-01", "4": "tls-alpn-01"}[bits[0][0]] if bits else "another order's"
+
+    def replaced_by(self, old, new):
+        """Whether the order of `new` said that it replaces `old` (RFC 9773)."""
+        return self.rows(f"SELECT 1 FROM replacements r JOIN certificates c ON c.order_id = r.order_id WHERE r.serial = '\\x{old}' AND c.serial = '\\x{new}'") != []
+
+    def revoked(self, serial):
+        return self.rows(f"SELECT reason FROM revocations WHERE serial = '\\x{serial}'") != []
+
+    def eab_key(self):
+        """A new key for external account binding, as the operator makes one: key id and secret."""
+        command = [os.path.join(BIN, "certmill"), "eab", "create", "--accounts-max", "1", "--json", "--config", os.path.join(self.dev.state, "acme-0.yaml")]
+        made = subprocess.run(command, capture_output=True, text=True, timeout=30, env=self.dev.env)
+        check(made.returncode == 0, made.stderr)
+        key = json.loads(made.stdout)
+        return key["kid"], key["hmac_key"]
+
 
 def netns_command(command):
     """The command in a network of its own: only loopback, and all ports free to it, for root and for a user."""
@@ -72,7 +92,3 @@ def netns_command(command):
         return ["unshare", "--net", "sh", "-c", up, "netns"] + command
     back = ["unshare", "--user", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}"]
     return ["unshare", "--map-root-user", "--net", "sh", "-c", up, "netns"] + back + command
-
-
-def can(command):
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0

@@ -2,8 +2,10 @@
 
 Each section of docs/clients/CLIENT.md whose heading is in STEPS is run, in the page's order, in a fresh layer above the system tree of its Debian suite; a check
 follows each. Prints `case NAME: passed|failed|skipped ...` for each client, which tests/run counts."""
+import contextlib
 import os
 import sys
+import tempfile
 import time
 import traceback
 
@@ -26,14 +28,15 @@ class Run:
     def __init__(self, bed, client, suite, tree):
         self.bed, self.client, self.suite, self.tree = bed, client, suite, tree
         self.page = Page(client.name)
+        self.environment = client.environment
         self.serial = None  # of the newest certificate
 
     def commands(self, title):
         for text in self.page.commands(title, self.suite):
-            self.tree.run(self.client.environment + "\n" + text)
+            self.tree.run(self.environment + "\n" + text)
 
-    def new_certificate(self):
-        """The client now holds a certificate of ours that it did not hold before."""
+    def new_certificate(self, challenge=None):
+        """The client now holds a certificate of ours that it did not hold before, for a name that was proved by the challenge."""
         pem = self.client.chain(self.bed, self.tree, self.serial)
         check(pem, f"{self.client.certificate} is not there")
         leaf = x509.load_pem_x509_certificate(pem.encode())
@@ -42,15 +45,37 @@ class Run:
         serial = f"{leaf.serial_number:040x}"
         check(serial != self.serial, "the certificate is still the same")
         self.serial = serial
+        proved = self.bed.challenge_of(serial)
+        check(challenge in (None, proved), f"the name was proved by {proved}")
         return self.bed.account_of(serial)
 
     def obtain(self):
         self.commands("Obtain")
-        self.new_certificate()
+        self.new_certificate("http-01")
+
+    def dns_01(self):
+        self.commands("dns-01")
+        self.new_certificate("dns-01")
+
+    def tls_alpn_01(self):
+        self.commands("tls-alpn-01")
+        self.new_certificate("tls-alpn-01")
+
+    def bind(self):
+        kid, hmac_key = self.bed.eab_key()
+        self.environment += f"\nexport EAB_KID={kid} EAB_HMAC_KEY={hmac_key}"
+        self.commands("External account binding")
+        check(self.new_certificate()["eab_kid"] == kid, "the account is not bound to the key")
 
     def renew(self):
+        replaced = self.serial
         self.commands("Renew")
         self.new_certificate()
+        check(self.suite not in self.client.replaces or self.bed.replaced_by(replaced, self.serial), "the order did not say which certificate it replaces")
+
+    def revoke(self):
+        self.commands("Revoke")
+        check(self.bed.revoked(self.serial), "the certificate is not revoked")
 
     def roll_key(self):
         before = self.bed.account_of(self.serial)
@@ -73,32 +98,42 @@ class Run:
 
 
 # What a page's headings mean. Sections with other headings are for readers only and have no commands.
-STEPS = {"Obtain": Run.obtain, "Renew": Run.renew, "Roll the account key": Run.roll_key, "Update the account": Run.update, "Deactivate the account": Run.deactivate}
+STEPS = {"Obtain": Run.obtain, "Renew": Run.renew, "Roll the account key": Run.roll_key, "Update the account": Run.update, "Revoke": Run.revoke, "Deactivate the account": Run.deactivate,
+         "dns-01": Run.dns_01, "tls-alpn-01": Run.tls_alpn_01, "External account binding": Run.bind}
+APART = {"dns-01", "tls-alpn-01", "External account binding"}  # other ways to begin: each on a host of its own
 
 
-def run_client(bed, client, suite):
-    """Runs every step of the page that has commands for this suite; returns their names."""
-    case, web, tree, done = f"{client.name}-{suite}", None, None, []
-    folder, webroot = os.path.join(bed.folder, case), os.path.join(bed.folder, case + "-www")
+@contextlib.contextmanager
+def host(bed, client, suite):
+    """A host with this client, freshly installed, as a Run."""
+    base = tempfile.mkdtemp(prefix=f"{client.name}-{suite}-", dir=bed.folder)
+    folder, webroot, web = os.path.join(base, "host"), os.path.join(base, "www"), None
+    os.makedirs(webroot)
+    tree = Tree(suite, folder, bed.files(), {webroot: "/var/www/html"} if client.webroot else {})
     try:
         if client.webroot:
             web = bed.web_server(webroot)
-        tree = Tree(suite, folder, bed.files(), {webroot: "/var/www/html"} if client.webroot else {})
         client.prepare(tree)
-        run = Run(bed, client, suite, tree)
-        for title in run.page.sections:
-            check(title in STEPS or not run.page.sections[title], f"docs/clients/{client.name}.md has commands below {title}, which no test knows")
-            if title in STEPS and run.page.commands(title, suite):
-                STEPS[title](run)
-                done.append(title.lower())
+        yield Run(bed, client, suite, tree)
     finally:
         if web:
             web.shutdown()
             web.server_close()
-        if tree:
-            tree.close()
-    check({"obtain", "renew"} <= set(done), f"docs/clients/{client.name}.md does not both obtain and renew")
-    return done
+        tree.close()
+
+
+def run_client(bed, client, suite):
+    """Runs every step of the page that has commands for this suite; returns their names."""
+    page, name = Page(client.name), f"docs/clients/{client.name}.md"
+    unknown = [title for title in page.sections if page.sections[title] and title not in STEPS]
+    check(not unknown, f"{name} has commands below {unknown}, which no test knows")
+    titles = [title for title in page.sections if page.commands(title, suite)]
+    check({"Obtain", "Renew"} <= set(titles), f"{name} does not both obtain and renew")
+    for group in [[t for t in titles if t not in APART]] + [[t] for t in titles if t in APART]:
+        with host(bed, client, suite) as run:
+            for title in group:
+                STEPS[title](run)
+    return [title[0].lower() + title[1:] for title in titles]
 
 
 def main():

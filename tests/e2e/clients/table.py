@@ -15,6 +15,7 @@ class Client:
     name = None            # of the page
     suites = ("bookworm",)
     certificate = None     # the file with the leaf first
+    replaces = ()          # suites whose version asks for renewal information and says which certificate it replaces
     webroot = False        # a web server of the operator serves /var/www/html on port 80
     environment = ""       # settings that the test makes before each block, with the reason
 
@@ -96,4 +97,8 @@ class AcmeSh(Client):
     certificate = f"/root/.acme.sh/{NAME}_ecc/fullchain.cer"
 
 
-CLIENTS = (Certbot, Lego, Caddy, Dehydrated, Uacme, AcmeTiny, Acmetool, Apache, AcmeSh)
+class Haproxy(Daemon):
+    name, suites = "haproxy", ("sid",)
+
+
+CLIENTS = (Certbot, Lego, Caddy, Dehydrated, Uacme, AcmeTiny, Acmetool, Apache, AcmeSh, Haproxy)
