@@ -43,7 +43,8 @@ const char *alpn_cert_judge(struct arena *a, struct slice der, const struct iden
 {
     struct cert c;
     const char *note = "cannot be read", *wrong;
-    if (failed(cert_parse(&c, &note, a, der))) return arena_printf(a, "cannot be read: %s", note);
+    if (failed(cert_parse_any_serial(&c, &note, a, der)))
+        return arena_printf(a, "cannot be read: %s", note);
     wrong = name_wrong(&c, identifier);
     if (wrong == NULL) wrong = extension_wrong(&c, digest);
     if (wrong != NULL) return wrong;

@@ -11,6 +11,7 @@ struct reader {
     struct cert cert;
     const char **note;
     struct arena *arena;
+    bool any_serial; // zero, negative and long ones, too
 };
 
 static struct err malformed(struct reader *r, const char *what)
@@ -26,7 +27,7 @@ static struct err read_serial(struct reader *r, CBS *tbs)
     if (!CBS_get_asn1(tbs, &serial, CBS_ASN1_INTEGER)) return malformed(r, "serial number");
     struct slice s = slice_of_cbs(&serial);
     bool positive = s.p[0] < 0x80 && !(s.n == 1 && s.p[0] == 0);
-    if (!positive || s.n > SERIAL_LEN_MAX)
+    if (!r->any_serial && (!positive || s.n > SERIAL_LEN_MAX))
         return malformed(r, "serial number is not positive or too long");
     r->cert.serial = s;
     return OK;
@@ -287,15 +288,29 @@ static struct err read_outer(struct reader *r)
     return OK;
 }
 
+static struct err parse(struct cert *out, struct reader *r)
+{
+    struct slice der = r->cert.der;
+    if (der.n > CERT_SIZE_MAX) return malformed(r, "too large");
+    if (failed(der_check(der))) return malformed(r, "not DER");
+    TRY(read_outer(r));
+    TRY(read_tbs(r));
+    *out = r->cert;
+    return OK;
+}
+
 struct err cert_parse(struct cert *out, const char **note, struct arena *a, struct slice der)
 {
     struct reader r = {.cert = {.der = der, .path_len = -1}, .note = note, .arena = a};
-    if (der.n > CERT_SIZE_MAX) return malformed(&r, "too large");
-    if (failed(der_check(der))) return malformed(&r, "not DER");
-    TRY(read_outer(&r));
-    TRY(read_tbs(&r));
-    *out = r.cert;
-    return OK;
+    return parse(out, &r);
+}
+
+struct err cert_parse_any_serial(struct cert *out, const char **note, struct arena *a,
+                                 struct slice der)
+{
+    struct reader r = {
+        .cert = {.der = der, .path_len = -1}, .note = note, .arena = a, .any_serial = true};
+    return parse(out, &r);
 }
 
 const struct cert_extension *cert_extension_find(const struct cert *cert, struct slice oid)

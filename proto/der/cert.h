@@ -21,7 +21,7 @@ struct cert {
         algorithm; // AlgorithmIdentifier with its header; inside and outside are the same bytes
     struct slice signature; // bits of the BIT STRING
     struct slice serial;    // content octets of the positive INTEGER: 1 to 20, a leading zero octet
-                            // where DER needs one
+                            // where DER needs one; cert_parse_any_serial: of any INTEGER
     struct slice issuer;    // Name with its header
     struct slice subject;   // Name with its header
     int64_t not_before;     // seconds since 1970
@@ -44,6 +44,11 @@ struct cert {
 // for people when it fails. ERR_BAD_CERT, ERR_NO_SPACE.
 RESULT
 cert_parse(struct cert *out, const char **note, struct arena *a, struct slice der);
+// cert_parse_any_serial is cert_parse for certificates that are looked at once and never named by
+// their serial number: it may be any INTEGER (RFC 5280 section 4.1.2.2 asks those who read
+// certificates to be prepared for zero and negative ones). The same errors.
+RESULT
+cert_parse_any_serial(struct cert *out, const char **note, struct arena *a, struct slice der);
 // cert_extension_find returns the extension with these OID octets, or NULL.
 const struct cert_extension *cert_extension_find(const struct cert *cert, struct slice oid);
 // cert_verify_signed_by checks the signature with an issuer's SubjectPublicKeyInfo; names, dates

@@ -115,6 +115,18 @@ static void cert_rows_make(void)
     extensions_row(NULL, make_alt_names(a, "A.TeSt"), id);
     cert_row(NULL, good_for(make_key(KEY_RSA, 2048, 0), "a.test"));
     cert_row(NULL, good_for(make_key(KEY_P384, 384, 0), "a.test"));
+    // mod_md draws 160 bits, so that every other serial number has 21 octets.
+    for (size_t i = 0; i < 3; i++) {
+        static const struct slice serials[] = {SLICE_LIT("\2\x15\0\x80"
+                                                         "1234567890123456789"),
+                                               SLICE_LIT("\2\1\0"), SLICE_LIT("\2\1\xff")};
+        cert_row(NULL, make_cert(a, &(struct make_cert){.key = k,
+                                                        .issuer_key = k,
+                                                        .issuer = name,
+                                                        .subject = name,
+                                                        .serial = serials[i],
+                                                        .extensions = both}));
+    }
     extensions_row("no subjectAltName", SLICE_NONE, id);
     extensions_row("more names", make_alt_names(a, "a.test,b.test"), id);
     extensions_row("more names", make_alt_names(a, "a.test,a.test"), id);

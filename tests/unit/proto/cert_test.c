@@ -241,6 +241,26 @@ static void refuses_each_defect(void **state)
     refused(MAKE_JOINED(&arena, good, SLICE_LIT("\0")), "bytes behind");
 }
 
+static void any_serial_is_any_integer(void **state)
+{
+    (void)state;
+    static const struct slice integers[] = {SLICE_LIT("\2\1\0"), SLICE_LIT("\2\1\x80"),
+                                            SLICE_LIT("\2\2\xff\1"), SLICE_LIT("\2\1\1"),
+                                            SLICE_LIT("\2\x15"
+                                                      "123456789012345678901")},
+                              others[] = {SLICE_LIT("\2\0"), SLICE_LIT("\2\2\0\1")};
+    struct cert c;
+    for (size_t i = 0; i < COUNT_OF(integers); i++) {
+        struct slice der = make_cert(&arena, &(struct make_cert)CERT(.serial = integers[i]));
+        assert_ok(cert_parse_any_serial(&c, &note, &arena, der));
+        assert_slice(c.serial, slice_sub(integers[i], 2, integers[i].n));
+    }
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        struct slice der = make_cert(&arena, &(struct make_cert)CERT(.serial = others[i]));
+        assert_err(cert_parse_any_serial(&c, &note, &arena, der), ERR_BAD_CERT);
+    }
+}
+
 // Every bit of a good certificate matters: flipped, it is refused by the reader or does not verify.
 static void every_bit_counts(void **state)
 {
@@ -271,6 +291,7 @@ int main(void)
         cmocka_unit_test(reads_a_bare_one_and_a_ca),
         cmocka_unit_test(verifies_only_under_the_issuer),
         cmocka_unit_test(refuses_each_defect),
+        cmocka_unit_test(any_serial_is_any_integer),
         cmocka_unit_test(every_bit_counts),
     };
     proto_err_register();
