@@ -97,8 +97,4 @@ class AcmeSh(Client):
     certificate = f"/root/.acme.sh/{NAME}_ecc/fullchain.cer"
 
 
-class Haproxy(Daemon):
-    name, suites = "haproxy", ("sid",)
-
-
-CLIENTS = (Certbot, Lego, Caddy, Dehydrated, Uacme, AcmeTiny, Acmetool, Apache, AcmeSh, Haproxy)
+CLIENTS = (Certbot, Lego, Caddy, Dehydrated, Uacme, AcmeTiny, Acmetool, Apache, AcmeSh)
