@@ -4,7 +4,8 @@
 #include <string.h>
 
 static const struct challenge_type_row rows[] = {
-#define X(IDENT, ident, bit, name, proves, usual) {CHALLENGE_##IDENT, name, proves, usual},
+#define X(IDENT, ident, bit, name, proves, form, usual) \
+    {CHALLENGE_##IDENT, name, proves, CHALLENGE_HAS_##form, usual},
 #include "api/challenge_types.def"
 #undef X
 };

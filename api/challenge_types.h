@@ -4,7 +4,7 @@
 #include "proto/der/name.h"
 
 enum challenge_type { // bits: which are offered
-#define X(IDENT, ident, bit, name, proves, usual) CHALLENGE_##IDENT = (bit),
+#define X(IDENT, ident, bit, name, proves, form, usual) CHALLENGE_##IDENT = (bit),
 #include "api/challenge_types.def"
 #undef X
 };
@@ -15,10 +15,15 @@ enum { // what a challenge can prove control of; bits
     CHALLENGE_PROVES_IP = 4,
 };
 
+enum challenge_form {    // what a challenge's document has besides type, url and status
+    CHALLENGE_HAS_TOKEN, // token (RFC 8555 section 8)
+};
+
 struct challenge_type_row {
     enum challenge_type type;
     const char *name; // "http-01"
     unsigned proves;
+    enum challenge_form form;
     bool usual; // offered unless the settings say otherwise
 };
 

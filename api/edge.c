@@ -189,9 +189,28 @@ static const void *copy_list(struct arena *a, size_t count, size_t size)
     return count == 0 ? NULL : arena_calloc(a, count * size);
 }
 
-static struct err policy_make(struct validate_policy *out, struct arena *a,
-                              const struct validation_settings *s)
+// bases_make lists the beginnings of an account's URLs, one for each host that the tenant answers
+// for.
+static struct err bases_make(struct validate_policy *out, struct arena *a,
+                             const struct tenant_settings *t)
 {
+    const char *const *hosts = t->hosts.items;
+    size_t count = t->hosts.count + (t->base_url != NULL);
+    const char **bases = arena_alloc(a, count * sizeof *bases);
+    if (bases == NULL) return ERR(NO_SPACE);
+    for (size_t i = 0; i < t->hosts.count; i++)
+        bases[i] = arena_printf(a, "https://%s/acme/%s/acct/", hosts[i], t->name);
+    if (t->base_url != NULL)
+        bases[count - 1] = arena_printf(a, "%s/acme/%s/acct/", t->base_url, t->name);
+    out->account_bases = bases;
+    out->account_base_count = count;
+    return OK;
+}
+
+static struct err policy_make(struct validate_policy *out, struct arena *a,
+                              const struct tenant_settings *t)
+{
+    const struct validation_settings *s = &t->validation;
     struct validate_resolver *resolvers = (struct validate_resolver *)(uintptr_t)copy_list(
         a, s->resolvers.count, sizeof *resolvers);
     struct validate_override *overrides = (struct validate_override *)(uintptr_t)copy_list(
@@ -216,6 +235,9 @@ static struct err policy_make(struct validate_policy *out, struct arena *a,
                                     .allowed_count = s->allowed.count,
                                     .denied = s->denied.items,
                                     .denied_count = s->denied.count,
+                                    .identities = t->caa_identities.items,
+                                    .identity_count = t->caa_identities.count,
+                                    .caa = t->caa != 0,
                                     .http_port = (unsigned)s->http_port,
                                     .tls_alpn_port = (unsigned)s->tls_alpn_port,
                                     .attempts = (unsigned)s->attempts,
@@ -223,7 +245,7 @@ static struct err policy_make(struct validate_policy *out, struct arena *a,
                                     .attempt_ms = (unsigned)s->attempt_ms,
                                     .total_ms = (unsigned)s->total_ms,
                                     .redirects = (unsigned)s->redirects};
-    return OK;
+    return bases_make(out, a, t);
 }
 
 static uint32_t challenges_make(const struct config_list *names)
@@ -244,7 +266,7 @@ struct err tenants_make(struct front *front, struct arena *a, const struct setti
         const struct tenant_settings *t = &(
             (const struct tenant_settings *)settings->tenants.items)[i];
         tenants[i].settings = t;
-        TRY(policy_make(&tenants[i].policy, a, &t->validation));
+        TRY(policy_make(&tenants[i].policy, a, t));
         tenants[i].challenges = challenges_make(&t->challenges);
         if (t->is_default) front->default_tenant = &tenants[i];
     }

@@ -37,6 +37,10 @@ struct err problem_write(struct buf *out, enum problem p, unsigned status, const
         json_key(&o, "algorithms");
         json_put_raw(&o, slice_str(extra->algorithms));
     }
+    if (extra != NULL && extra->subproblems != NULL) {
+        json_key(&o, "subproblems");
+        json_put_raw(&o, slice_str(extra->subproblems));
+    }
     json_object_end(&o);
     return json_out_end(&o);
 }

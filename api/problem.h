@@ -13,6 +13,7 @@
     X(BAD_PUBLIC_KEY, "badPublicKey", 400)                       \
     X(BAD_REVOCATION_REASON, "badRevocationReason", 400)         \
     X(BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400)     \
+    X(CAA, "caa", 403)                                           \
     X(CONNECTION, "connection", 400)                             \
     X(DNS, "dns", 400)                                           \
     X(EXTERNAL_ACCOUNT_REQUIRED, "externalAccountRequired", 403) \
@@ -42,8 +43,9 @@ unsigned problem_status(enum problem p);
 const char *problem_type(enum problem p); // "urn:ietf:params:acme:error:malformed"
 
 struct problem_extra {
-    const char *instance;   // the request's URN, or what userActionRequired sends to; NULL: none
-    const char *algorithms; // JSON array text for badSignatureAlgorithm; NULL: none
+    const char *instance;    // the request's URN, or what userActionRequired sends to; NULL: none
+    const char *algorithms;  // JSON array text for badSignatureAlgorithm; NULL: none
+    const char *subproblems; // JSON array text (RFC 8555 section 6.7.1); NULL: none
 };
 
 // problem_write appends the document: type, detail, status and the extras. ERR_NO_SPACE.

@@ -137,6 +137,7 @@ static void fail(struct request *r, enum problem p, unsigned status, const char 
 {
     struct buf *b = edge_scratch(r->edge);
     struct problem_extra extra = {
+        .subproblems = r->subproblems,
         .instance = r->terms != NULL
                         ? r->terms
                         : arena_printf(request_arena(r), PROBLEM_REQUEST_URN "%s", r->id),

@@ -48,6 +48,7 @@ struct tenant_settings {
     struct config_list challenges;              // const char *: names of those that are offered
     const char *terms_of_service, *website;
     int eab;                           // enum eab_mode
+    int caa;                           // position in off, on
     struct config_list caa_identities; // const char *
     struct config_list limits;         // struct limit_settings
     bool limit_renewals;               // orders with "replaces" count, too

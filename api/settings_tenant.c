@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/challenge_types.h"
+#include "proto/der/name.h"
 
 #define IN(type, member) .offset = offsetof(type, member)
 
@@ -52,10 +53,25 @@ static const char *url_wrong(const void *value)
     return NULL;
 }
 
+static const char *const caa_choices[] = {"off", "on", NULL};
+
+// identity_wrong: it is compared with what others write.
+static const char *identity_wrong(const void *value)
+{
+    const char *name = *(const char *const *)value;
+    struct arena a;
+    struct slice canonical;
+    arena_init(&a, 4096);
+    bool ok = !failed(dns_name_canonical(&canonical, &a, slice_str(name), false)) &&
+              slice_eq_str(canonical, name);
+    arena_fini(&a);
+    return ok ? NULL : "is no name of a CA; expected a domain name in lower case: ca.corp.example";
+}
+
 static const char *challenge_wrong(const void *value)
 {
     static const char wrong[] = "is no challenge that this program has; expected one of"
-#define X(IDENT, ident, bit, name, proves, usual) " " name
+#define X(IDENT, ident, bit, name, proves, form, usual) " " name
 #include "api/challenge_types.def"
 #undef X
         ;
@@ -74,6 +90,9 @@ const char *tenant_wrong(const void *value)
     if (t->base_url == NULL && t->hosts.count == 0)
         return "has neither hosts nor base_url; expected hosts: [\"acme.corp:14000\"], as clients "
                "write them in the directory's URL";
+    if (t->caa != 0 && t->caa_identities.count == 0)
+        return "looks for CAA records, but has no name that could stand in them; expected "
+               "caa_identities: [\"ca.corp.example\"]";
     return NULL;
 }
 
@@ -356,7 +375,7 @@ const struct setting tenant_rows[] = {
      .element = SETTING_STRING,
      .min = 1,
      .max = 16,
-     .help = "Challenges that are offered for what they can prove (RFC 8555 section 8).",
+     .help = "Challenges that are offered for what they can prove: docs/challenges.md.",
      .check = challenge_wrong},
     {.key = "terms_of_service",
      .type = SETTING_STRING,
@@ -383,8 +402,18 @@ const struct setting tenant_rows[] = {
      .element = SETTING_STRING,
      .min = 0,
      .max = 16,
-     .help = "Names advertised in the directory, for those who write CAA records (RFC 8659). This "
-             "server does not look for such records when it validates."},
+     .check = identity_wrong,
+     .help = "Names of this CA, advertised in the directory for those who write CAA records (RFC "
+             "8659), and recognised in them."},
+    {.key = "caa",
+     .type = SETTING_ENUM,
+     IN(struct tenant_settings, caa),
+     .default_text = "off",
+     .choices = caa_choices,
+     .help = "on: CAA records (RFC 8659, with accounturi and validationmethods of RFC 8657) are "
+             "looked for when a name was validated, and again before an order is finalized whose "
+             "authorization is older than 8 hours; what forbids, and what cannot be looked up, is "
+             "refused. Needs `caa_identities`."},
     {.key = "rate_limits",
      .type = SETTING_LIST,
      IN(struct tenant_settings, limits),

@@ -200,6 +200,8 @@ static enum problem problem_of(enum validate_problem p)
         return PROBLEM_INCORRECT_RESPONSE;
     case VALIDATE_TLS:
         return PROBLEM_TLS;
+    case VALIDATE_CAA:
+        return PROBLEM_CAA;
     case VALIDATE_MALFORMED:
         return PROBLEM_MALFORMED;
     default:
@@ -239,6 +241,7 @@ static struct running_validation *running_new(struct request *r, const struct au
 {
     struct edge *e = r->edge;
     struct running_validation *v = calloc(1, sizeof *v);
+    struct slice account_url;
     if (v == NULL) return NULL;
     CHECK(z->identifier.value.n <= sizeof v->value);
     v->edge = e;
@@ -249,12 +252,18 @@ static struct running_validation *running_new(struct request *r, const struct au
     base64url_encode(v->token, slice_of(z->token, sizeof z->token));
     base64url_encode(v->thumbprint, slice_of(r->key.thumbprint, sizeof r->key.thumbprint));
     memcpy(v->value, z->identifier.value.p, z->identifier.value.n);
+    if (failed(arena_dup(&account_url, &v->arena, r->jws.kid))) {
+        arena_fini(&v->arena);
+        free(v);
+        return NULL;
+    }
     v->request = (struct validate_request){
         .method = t->type,
         .identifier = {z->identifier.type, slice_of(v->value, z->identifier.value.n)},
         .wildcard = z->wildcard,
         .token = slice_str(v->token),
         .thumbprint = slice_str(v->thumbprint),
+        .account_url = account_url,
         .policy = &r->tenant->policy,
         .done = on_validated};
     v->decide = (struct store_authz_decide){

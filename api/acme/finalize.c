@@ -1,5 +1,6 @@
 // finalize: the CSR against the order, the intent committed, and the answer in the POST when the
 // certificate comes quickly (RFC 8555 section 7.4; steps e1, e2 and e5 of design.md section 4).
+#include "api/acme/caa_recheck.h"
 #include "api/acme/handlers.h"
 #include "api/acme/order.h"
 #include "api/acme/order_step.h"
@@ -194,6 +195,13 @@ static void signer_unknown(struct request *r)
                         signer_client_state_text(r->edge->signer));
 }
 
+static void on_caa(struct request *r, void *ctx)
+{
+    struct finalize *f = ctx;
+    (void)r;
+    intent_create(f, &f->get.out);
+}
+
 static void decide(struct finalize *f)
 {
     struct request *r = f->r;
@@ -218,7 +226,7 @@ static void decide(struct finalize *f)
                      public_key_kind_text(f->csr.kind));
     else {
         intent_fill(f, row, p, &issuer->signer);
-        intent_create(f, row);
+        caa_recheck(r, row->authzs, row->authz_count, on_caa, f);
     }
 }
 

@@ -1,5 +1,7 @@
 // dns01: the dns-01 challenge (RFC 8555 section 8.4): a TXT record at _acme-challenge.<name> holds
-// the digest of the key authorization. One of several records is enough; aliases are followed.
+// the digest of the key authorization. One of several records is enough; aliases are followed. And
+// dns-account-01 (draft-ietf-acme-dns-account-label-02), which differs in one label of the name: it
+// is made of the account's URL, so that several clients can prove one name at a time.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 #include "api/validate/validate_internal.h"
 #include "proto/text/base64url.h"
 
-enum { DIGEST_TEXT_LEN = 43, SHOWN_MAX = 48 };
+enum { DIGEST_TEXT_LEN = 43, SHOWN_MAX = 48, ACCOUNT_OCTETS = 10, ACCOUNT_LABEL_LEN = 16 };
 
 static const char label[] = "_acme-challenge.";
 
@@ -90,7 +92,23 @@ static void on_looked_up(struct lookup *l, enum lookup_outcome outcome,
            a->want, first);
 }
 
-static bool dns_01_begin(struct validation *v)
+// account_label is base32 of the first ten octets of the SHA-256 of the account's URL, in lower
+// case.
+static void account_label(char out[ACCOUNT_LABEL_LEN + 1], struct slice url)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256(url.p, url.n, digest);
+    for (size_t i = 0; i < ACCOUNT_LABEL_LEN; i++) {
+        size_t bit = i * 5;
+        unsigned two = (unsigned)digest[bit / 8] << 8 | digest[bit / 8 + 1];
+        out[i] = alphabet[two >> (11 - bit % 8) & 31];
+    }
+    out[ACCOUNT_LABEL_LEN] = 0;
+}
+
+// begin looks at the records of the name behind `prefix`, which ends with a dot.
+static bool begin(struct validation *v, const char *prefix)
 {
     const struct validate_request *r = v->request;
     struct attempt *a = calloc(1, sizeof *a);
@@ -99,14 +117,24 @@ static bool dns_01_begin(struct validation *v)
     a->lookup.done = on_looked_up;
     digest_write(a->want, r);
     v->attempt = a;
-    if (sizeof label - 1 + r->identifier.value.n > DNS_NAME_LEN_MAX) {
-        decide(a, VALIDATE_DNS, false, "the name is too long to have one below it at %s", label);
+    if (strlen(prefix) + r->identifier.value.n > DNS_NAME_LEN_MAX) {
+        decide(a, VALIDATE_DNS, false, "the name is too long to have one below it at %s", prefix);
         return true;
     }
-    snprintf(a->name, sizeof a->name, "%s%.*s", label, SLICE_ARG(r->identifier.value));
+    snprintf(a->name, sizeof a->name, "%s%.*s", prefix, SLICE_ARG(r->identifier.value));
     if (!lookup_start(&a->lookup, validation_resolver(v), r->policy, a->name, DNS_TYPE_TXT))
         decide(a, VALIDATE_INTERNAL, true, "no resolver could be started");
     return true;
+}
+
+static bool dns_01_begin(struct validation *v) { return begin(v, label); }
+
+static bool dns_account_01_begin(struct validation *v)
+{
+    char account[ACCOUNT_LABEL_LEN + 1], prefix[ACCOUNT_LABEL_LEN + sizeof label + 2];
+    account_label(account, v->request->account_url);
+    snprintf(prefix, sizeof prefix, "_%s.%s", account, label);
+    return begin(v, prefix);
 }
 
 static void dns_01_abandon(struct validation *v)
@@ -127,3 +155,5 @@ static enum validate_problem dns_01_waits_for(const struct validation *v, char *
 
 const struct validate_method_row validate_dns_01 = {
     .begin = dns_01_begin, .abandon = dns_01_abandon, .waits_for = dns_01_waits_for};
+const struct validate_method_row validate_dns_account_01 = {
+    .begin = dns_account_01_begin, .abandon = dns_01_abandon, .waits_for = dns_01_waits_for};

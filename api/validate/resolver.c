@@ -182,8 +182,14 @@ static struct channel *channel_make(struct resolver *r, const char *servers)
     // A name is what it says: the host's search domains are never put behind it.
     o.flags = ARES_FLAG_NOSEARCH;
     if (servers[0] != 0 && strchr(servers, ',') == NULL) o.flags |= ARES_FLAG_NOCHECKRESP;
+#ifdef ARES_OPT_QUERY_CACHE
+    o.qcache_max_ttl = 0; // whoever has mended a record need not wait, and CAA is looked at again
+#endif
     int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS |
                ARES_OPT_FLAGS;
+#ifdef ARES_OPT_QUERY_CACHE
+    mask |= ARES_OPT_QUERY_CACHE;
+#endif
     if (ares_init_options(&c->ares, &o, mask) != ARES_SUCCESS) {
         free(c);
         return NULL;

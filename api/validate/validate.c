@@ -14,7 +14,7 @@ static const struct {
     enum challenge_type method;
     const struct validate_method_row *row;
 } methods[] = {
-#define X(IDENT, ident, bit, name, proves, usual) {CHALLENGE_##IDENT, &validate_##ident},
+#define X(IDENT, ident, bit, name, proves, form, usual) {CHALLENGE_##IDENT, &validate_##ident},
 #include "api/challenge_types.def"
 #undef X
 };
@@ -60,6 +60,20 @@ bool validation_target_allowed(const struct validate_policy *p, const struct soc
     return p->allowed_count == 0 || range_has(p->allowed, p->allowed_count, a);
 }
 
+bool validation_account_is(const struct validate_request *r, struct slice uri)
+{
+    const struct validate_policy *p = r->policy;
+    size_t id = r->account_url.n;
+    while (id > 0 && r->account_url.p[id - 1] != '/') id--;
+    struct slice own = slice_sub(r->account_url, id, r->account_url.n);
+    for (size_t i = 0; i < p->account_base_count; i++) {
+        struct slice base = slice_str(p->account_bases[i]);
+        if (slice_starts(uri, base) && slice_eq(slice_sub(uri, base.n, uri.n), own))
+            return own.n > 0;
+    }
+    return own.n > 0 && slice_eq(uri, r->account_url);
+}
+
 // identifier_write: for messages. A name is as the order has it; an address in its text form.
 static void identifier_write(char *out, size_t size, const struct identifier *id)
 {
@@ -91,8 +105,10 @@ static void finish(struct validation *v)
     if (result.problem != VALIDATE_OK) {
         int n = snprintf(result.detail, sizeof result.detail,
                          "%s for %s%.100s: %.400s after %u %s in %s s (%.50s)",
-                         challenge_type_row(request->method)->name, request->wildcard ? "*." : "",
-                         name, cause, v->tries, v->tries == 1 ? "try" : "tries", took, resolvers);
+                         v->stage->name != NULL ? v->stage->name
+                                                : challenge_type_row(request->method)->name,
+                         request->wildcard ? "*." : "", name, cause, v->tries,
+                         v->tries == 1 ? "try" : "tries", took, resolvers);
         CHECK(n > 0);
     }
     timer_cancel(&v->timer);
@@ -106,7 +122,7 @@ static void try_begin(struct validation *v)
     v->pausing = false;
     v->tries++;
     timer_set(v->validator->shard, &v->timer, v->request->policy->attempt_ms);
-    if (!row_of(v->request->method)->begin(v))
+    if (!v->stage->begin(v))
         validation_try_end(v, VALIDATE_INTERNAL, true,
                            "this front end has no room for another connection");
 }
@@ -116,6 +132,21 @@ static uint64_t pause_ms(const struct validation *v)
     uint64_t ms = v->request->policy->retry_ms;
     for (unsigned i = 1; i < v->tries; i++) ms += ms / 2;
     return ms;
+}
+
+// caa_is_asked: addresses have no CAA records (RFC 8738 section 4).
+static bool caa_is_asked(const struct validate_request *r)
+{
+    return r->policy->caa && r->identifier.type == IDENTIFIER_DNS;
+}
+
+// stage_begin goes on to the next stage within the same try.
+static void stage_begin(struct validation *v, const struct validate_method_row *stage)
+{
+    v->stage = stage;
+    if (!stage->begin(v))
+        validation_try_end(v, VALIDATE_INTERNAL, true,
+                           "this front end has no room for another connection");
 }
 
 void validation_try_end(struct validation *v, enum validate_problem problem, bool again,
@@ -128,6 +159,10 @@ void validation_try_end(struct validation *v, enum validate_problem problem, boo
     vsnprintf(v->last.detail, sizeof v->last.detail, fmt, ap);
     va_end(ap);
     v->attempt = NULL;
+    if (problem == VALIDATE_OK && v->stage != &validate_caa && caa_is_asked(v->request)) {
+        stage_begin(v, &validate_caa);
+        return;
+    }
     uint64_t spent_ms = (shard_now_ns(v->validator->shard) - v->started_ns) / 1000000,
              pause = pause_ms(v);
     if (problem == VALIDATE_OK || !again || v->tries >= p->attempts ||
@@ -146,7 +181,7 @@ static void on_timer(struct timer *t)
         try_begin(v);
         return;
     }
-    const struct validate_method_row *row = row_of(v->request->method);
+    const struct validate_method_row *row = v->stage;
     char what[VALIDATE_DETAIL_MAX / 2];
     enum validate_problem problem = row->waits_for(v, what, sizeof what);
     row->abandon(v);
@@ -175,7 +210,7 @@ void validator_free(struct validator *v)
     while (!list_empty(&v->open)) {
         struct validation *one = LIST_OWNER(list_pop_front(&v->open), struct validation, node);
         timer_cancel(&one->timer);
-        if (!one->pausing) row_of(one->request->method)->abandon(one);
+        if (!one->pausing) one->stage->abandon(one);
         pool_put(&v->pool, one);
     }
     resolver_free(v->resolver);
@@ -193,6 +228,7 @@ struct err validate_start(struct validator *owner, struct validate_request *requ
     if (v == NULL) return ERR(VALIDATE_BUSY);
     v->validator = owner;
     v->request = request;
+    v->stage = request->caa_alone ? &validate_caa : row_of(request->method);
     v->timer.fire = on_timer;
     v->started_ns = shard_now_ns(owner->shard);
     list_push_back(&owner->open, &v->node);

@@ -34,6 +34,12 @@ struct validate_policy {
     size_t allowed_count;
     const struct address_range *denied; // and in none of these
     size_t denied_count;
+    // The account's URL is one of these and its id: an account has one for each host of its tenant.
+    const char *const *account_bases; // "https://acme.corp/acme/default/acct/"
+    size_t account_base_count;
+    const char *const *identities; // names of this CA in CAA records (RFC 8659)
+    size_t identity_count;
+    bool caa;               // CAA records are looked for
     unsigned http_port;     // 80
     unsigned tls_alpn_port; // 443
     unsigned attempts;      // tries in all, at least 1
@@ -50,6 +56,7 @@ enum validate_problem { // what went wrong, as ACME problem types name it (RFC 8
     VALIDATE_INCORRECT_RESPONSE,
     VALIDATE_TLS,
     VALIDATE_MALFORMED,
+    VALIDATE_CAA,
     VALIDATE_INTERNAL,
 };
 
@@ -68,6 +75,8 @@ struct validate_request {
     bool wildcard;                // every name below it is to be proved
     struct slice token;           // text; borrowed
     struct slice thumbprint;      // of the account key, base64url text; borrowed
+    struct slice account_url;     // as the client that asks writes it; borrowed
+    bool caa_alone; // only CAA is looked at again; `method` is what proved the identifier
     const struct validate_policy *policy;
     void (*done)(struct validate_request *request, const struct validate_result *result);
 };

@@ -13,8 +13,9 @@ struct validation {
     bool pausing;
     unsigned tries;
     uint64_t started_ns;
-    struct validate_result last; // of the try that ended last
-    void *attempt;               // the method's, while a try is under way
+    const struct validate_method_row *stage; // the challenge, then CAA where it is looked at
+    struct validate_result last;             // of the try that ended last
+    void *attempt;                           // the method's, while a try is under way
 };
 
 // struct validate_method_row is one method: begin starts a try, which ends by validation_try_end
@@ -22,6 +23,7 @@ struct validation {
 // no try could be started (out of memory). waits_for says, for a try whose time is over, what did
 // not come: a clause such as "10.1.2.3:80 did not answer", and what kind of problem that is.
 struct validate_method_row {
+    const char *name; // for messages; NULL: the challenge's
     bool (*begin)(struct validation *v);
     void (*abandon)(struct validation *v);
     enum validate_problem (*waits_for)(const struct validation *v, char *out, size_t size);
@@ -39,8 +41,13 @@ void validation_try_end(struct validation *v, enum validate_problem problem, boo
 // connected socket.
 bool validation_target_allowed(const struct validate_policy *p, const struct sockaddr *a);
 
+// validation_account_is says whether a URI is the URL of the account that asks, under any host of
+// its tenant.
+bool validation_account_is(const struct validate_request *r, struct slice uri);
+
+extern const struct validate_method_row validate_caa; // caa_check.c
 // One for each row of api/challenge_types.def, in the file of its method.
-#define X(IDENT, ident, bit, name, proves, usual) \
+#define X(IDENT, ident, bit, name, proves, form, usual) \
     extern const struct validate_method_row validate_##ident;
 #include "api/challenge_types.def"
 #undef X

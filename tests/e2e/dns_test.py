@@ -1,12 +1,14 @@
-"""dns: dns-01 and wildcards, from the order to a certificate that a verifier takes; resolvers that lie, cut and loop (T17, T32); certbot and lego through RFC 2136."""
+"""dns: dns-01, dns-account-01, CAA and wildcards, from the order to a certificate that a verifier takes; resolvers that lie, cut and loop (T17, T32); certbot and lego through RFC 2136."""
+import base64
 import glob
 import hashlib
 import os
+import signal
 import subprocess
 import time
 
 from certmill import Client, Dev, Responder, b64, check, csr_make, free_ports
-from nameserver import REFUSED, SERVFAIL, Knot, Nameserver, txt
+from nameserver import REFUSED, SERVFAIL, Knot, Nameserver, caa, txt
 
 
 def challenge_of(client, url, kind):
@@ -147,6 +149,86 @@ def resolvers_are_not_trusted(dev, ns):
     print(f"{len(rows)} manners of a resolver")
 
 
+def configure(dev, lines):
+    """Adds lines to the default tenant and waits until the front end has them."""
+    path = os.path.join(dev.state, "acme-0.yaml")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("    profiles: [server", "".join(f"    {line}\n" for line in lines) + "    website: https://www.internal.test/\n    profiles: [server"))
+    os.kill(dev.pids("certmill-acme")[0], signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while Client(dev).directory["meta"].get("website") != "https://www.internal.test/":
+        check(time.monotonic() < deadline, "the configuration was not taken")
+        time.sleep(0.1)
+
+
+def proved(client, ns, names, kind="dns-01"):
+    """An order whose authorizations were tried, and these."""
+    order, authzs = client.new_order(names), []
+    for url in order["authorizations"]:
+        authz, challenge = challenge_of(client, url, kind)
+        label = "_acme-challenge."
+        if kind == "dns-account-01":
+            label = "_" + base64.b32encode(hashlib.sha256(client.kid.encode()).digest()[:10]).decode().lower() + "._acme-challenge."
+        ns.put(label + authz["identifier"]["value"], "TXT", digest(client, challenge))
+        check(client.post(challenge["url"], {}).status == 200, "posted")
+        authzs.append(client.poll(url, ("pending", "processing")))
+    return order, authzs
+
+
+def accounts_have_labels(dev, ns):
+    """dns-account-01: two accounts prove one name at a time."""
+    clients = [Client(dev), Client(dev)]
+    for client in clients:
+        client.register()
+    for client in clients:
+        order, authzs = proved(client, ns, ["*.shared.internal.test"], "dns-account-01")
+        check(authzs[0]["status"] == "valid" and authzs[0]["challenges"][0]["type"] == "dns-account-01", str(authzs))
+        client.finish(order, ["*.shared.internal.test"])
+    check(len([n for n, _ in ns.records if n.endswith("._acme-challenge.shared.internal.test")]) == 2, "two labels")
+    print("dns-account-01: two accounts, two labels")
+
+
+def caa_forbids(dev, ns):
+    """CAA at the validation, and once more when the authorization is old (RFC 8659, RFC 8657); which of N names it is (T18)."""
+    client = Client(dev)
+    client.register()
+    check(client.directory["meta"]["caaIdentities"] == ["ca.internal.test"], str(client.directory))
+    ns.put("good.internal.test", "CAA", caa(0, "issue", "ca.internal.test; validationmethods=dns-01; accounturi=" + client.kid))
+    ns.put("bad.internal.test", "CAA", caa(0, "issue", "other.internal.test"))
+    ns.put("account.internal.test", "CAA", caa(0, "issue", "ca.internal.test; accounturi=" + client.kid[:-1] + ("a" if client.kid[-1] != "a" else "b")))
+    ns.put("wild.internal.test", "CAA", caa(0, "issue", "ca.internal.test"), caa(0, "issuewild", ";"))
+    for names, good in (["a.good.internal.test", True], ["a.bad.internal.test", False], ["account.internal.test", False], ["wild.internal.test", True], ["*.wild.internal.test", False], ["nothing.internal.test", True]):
+        order, (authz,) = proved(client, ns, [names])
+        check(authz["status"] == ("valid" if good else "invalid"), names + str(authz))
+        if good:
+            client.finish(order, [names])
+        else:
+            error = authz["challenges"][0]["error"]
+            check(error["type"] == "urn:ietf:params:acme:error:caa" and error["detail"].startswith("CAA for " + names), str(error))
+            check(client.post(order["url"]).json()["status"] == "invalid", "the order")
+    for bad in range(3):
+        names = [f"{i}.late{bad}.internal.test" for i in range(3)]
+        order, authzs = proved(client, ns, names)
+        check(all(a["status"] == "valid" for a in authzs), str(authzs))
+        ns.put(names[bad], "CAA", caa(0, "issue", ";"))
+        if bad == 0:  # a fresh authorization stands
+            client.finish(order, names)
+            continue
+        dev.psql("UPDATE authorizations SET validated_at = validated_at - 9 * 3600 * 1000000::bigint")
+        answer = client.finalize(order, csr_make(names))
+        problem = answer.json()
+        check(answer.status == 403 and answer.type() == "caa" and [s["identifier"]["value"] for s in problem["subproblems"]] == [names[bad]], answer.body)
+        check(problem["subproblems"][0]["type"] == problem["type"] and names[bad] in problem["subproblems"][0]["detail"], answer.body)
+        ns.manners[names[bad]] = lambda q, n, tcp: [ns.answer(q, [], SERVFAIL)]  # not knowing is not permitting
+        check(client.finalize(order, csr_make(names)).type() == "caa", "SERVFAIL")
+        del ns.manners[names[bad]]
+        del ns.records[names[bad], "CAA"]
+        client.finish(order, names)  # nothing was spoiled
+    print("CAA forbids at validation and, of old authorizations, at finalize")
+
+
 def run(command, **env):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ, **env))
     check(done.returncode == 0, " ".join(command) + "\n" + done.stdout + done.stderr)
@@ -180,5 +262,8 @@ with Nameserver() as ns, Dev(options=["--resolver", f"127.0.0.1:{ns.port}"]) as 
     obtains(dev, ns)
     wildcards_are_refused(dev)
     resolvers_are_not_trusted(dev, ns)
+    configure(dev, ["challenges: [http-01, dns-01, dns-account-01]", "caa: on", "caa_identities: [ca.internal.test]"])
+    accounts_have_labels(dev, ns)
+    caa_forbids(dev, ns)
 with Knot(free_ports(1)) as knot, Dev(options=["--resolver", f"127.0.0.1:{knot.port}"]) as dev:
     clients_obtain(dev, knot)

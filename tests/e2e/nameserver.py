@@ -88,8 +88,14 @@ class Nameserver:
         while True:
             try:
                 query, peer = self.udp.recvfrom(4096)
-                for one in self.answers(query, False):
-                    self.udp.sendto(one, peer)
+            except OSError:
+                return
+            threading.Thread(target=self.answer_udp, args=(query, peer), daemon=True).start()
+
+    def answer_udp(self, query, peer):
+        for one in self.answers(query, False):
+            try:
+                self.udp.sendto(one, peer)
             except OSError:
                 return
 

@@ -253,6 +253,23 @@ static size_t texts_put(uint8_t *out, const struct dns_row *row, const char *own
     return n;
 }
 
+static size_t caas_put(uint8_t *out, const struct dns_row *row, const char *owner, unsigned *count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < 4 && row->caa[i] != NULL; i++, ++*count) {
+        uint8_t data[512];
+        char *tag;
+        data[0] = (uint8_t)strtoul(row->caa[i], &tag, 10);
+        size_t len = strcspn(++tag, " ");
+        data[1] = (uint8_t)len;
+        memcpy(data + 2, tag, len);
+        size_t value = strlen(tag + len + 1);
+        memcpy(data + 2 + len, tag + len + 1, value);
+        n += record_put(out + n, owner, 257, data, 2 + len + value);
+    }
+    return n;
+}
+
 // answer_make turns a question into an answer; its length, 0 for silence.
 static size_t answer_make(uint8_t out[DNS_MAX], const struct dns *d, const uint8_t *q, size_t q_len,
                           bool tcp)
@@ -279,6 +296,7 @@ static size_t answer_make(uint8_t out[DNS_MAX], const struct dns *d, const uint8
     const char *owner = row->how == DNS_CNAME ? row->alias : name;
     if (code == 0 && !cut && type == 1) n += addresses_put(out + n, row, owner, &count);
     if (code == 0 && !cut && type == 16) n += texts_put(out + n, row, owner, &count);
+    if (code == 0 && !cut && type == 257) n += caas_put(out + n, row, owner, &count);
     if (n > UDP_MAX && !tcp) {
         cut = true;
         n = question;

@@ -21,7 +21,7 @@ unsigned web_port(const struct web *w);
 unsigned web_requests(struct web *w); // so far
 void web_stop(struct web *w);
 
-// struct dns_row is the answer for one name, to questions for A and for TXT; over UDP at most 512
+// struct dns_row is the answer for one name, to questions for A, TXT and CAA; over UDP at most 512
 // octets, cut to none when it is longer.
 struct dns_row {
     const char *name;
@@ -41,6 +41,7 @@ struct dns_row {
     const char *alias;
     const char *txt[4]; // "|" ends one string of a record; NULL-terminated when fewer
     unsigned filler;    // so many other texts before them
+    const char *caa[4]; // "FLAGS TAG VALUE"; NULL-terminated when fewer
 };
 
 struct dns;

@@ -21,6 +21,7 @@ static const struct {
     {PROBLEM_BAD_PUBLIC_KEY, "badPublicKey", 400},
     {PROBLEM_BAD_REVOCATION_REASON, "badRevocationReason", 400},
     {PROBLEM_BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400},
+    {PROBLEM_CAA, "caa", 403},
     {PROBLEM_CONNECTION, "connection", 400},
     {PROBLEM_DNS, "dns", 400},
     {PROBLEM_EXTERNAL_ACCOUNT_REQUIRED, "externalAccountRequired", 403},
@@ -75,7 +76,8 @@ static void a_document_has_type_detail_and_status(void **state)
     int64_t status;
     arena_init(&a, 65536);
     buf_init(&b, 4096);
-    const struct problem_extra extra = {.instance = "urn:x:1", .algorithms = "[\"ES256\"]"};
+    const struct problem_extra extra = {
+        .instance = "urn:x:1", .algorithms = "[\"ES256\"]", .subproblems = "[{},{}]"};
     assert_ok(problem_write(&b, PROBLEM_MALFORMED, 415, "what \"was\" wrong\n", &extra));
     struct json j = parsed(&a, buf_slice(&b));
     assert_member(j, "type", "urn:ietf:params:acme:error:malformed");
@@ -84,6 +86,7 @@ static void a_document_has_type_detail_and_status(void **state)
     assert_ok(json_int(json_get(j, "status"), &status));
     assert_int_equal(status, 415);
     assert_int_equal(json_size(json_get(j, "algorithms")), 1);
+    assert_int_equal(json_size(json_get(j, "subproblems")), 2);
     buf_fini(&b);
     arena_fini(&a);
 }

@@ -139,6 +139,10 @@ static void each_defect_is_named(void **state)
         {"profiles: [server", "challenges: [http-02], profiles: [server",
          "tenants.default.challenges[0]: \"http-02\" is no challenge that this program has; "
          "expected one of http-01"},
+        {"profiles: [server", "caa: on, profiles: [server",
+         "tenants.default: looks for CAA records, but has no name that could stand in them"},
+        {"profiles: [server", "caa_identities: [CA.corp], profiles: [server",
+         "tenants.default.caa_identities[0]: \"CA.corp\" is no name of a CA"},
         {"default: true, ", "", "a.yaml:7:3: tenants: has not one default; expected default: true"},
         {"base_url: 'https://other.corp'", "hosts: [x], default: true",
          "a.yaml:7:3: tenants: has not one default"},

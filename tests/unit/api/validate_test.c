@@ -23,6 +23,7 @@ static const char token[] = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA",
                   thumbprint[] = "nP1qzpXGymHBrUEepNY9HCsQk7K8KhOypzEt62jcerQ";
 // The digest of their key authorization (RFC 8555 section 8.4).
 #define DIGEST "NGwKoXBgCT8JhEa0bK7AwfSqHyu_ZWeugV07fLGIVq0"
+#define ACCOUNT "https://acme.test/acme/default/acct/AAAA"
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 87\r\n\r\n"
 #define TO(location) "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " location "\r\n\r\n"
 
@@ -93,6 +94,40 @@ static const struct dns_row dns_rows[] = {
     {.name = "_acme-challenge.loop2.dns", .how = DNS_ALIAS, .alias = "_acme-challenge.loop.dns"},
     {.name = "_acme-challenge.lost.dns", .how = DNS_ALIAS, .alias = "nx.dns"},
     {.name = "_acme-challenge.none.dns"},
+    // dns-account-01: the label of the draft's own example, and of the account of these tests.
+    {.name = "_ujmmovf2vn55tgye._acme-challenge.example.dns", .txt = {DIGEST}},
+    {.name = "_64rv6ojuoy7msfur._acme-challenge.account.dns", .txt = {DIGEST}},
+    {.name = "_64rv6ojuoy7msfur._acme-challenge.example.dns", .how = DNS_NXDOMAIN},
+    // CAA
+    {.name = "_acme-challenge.free.caa", .txt = {DIGEST}},
+    {.name = "free.caa"},
+    {.name = "_acme-challenge.deep.in.ours.caa", .txt = {DIGEST}},
+    {.name = "deep.in.ours.caa", .how = DNS_NXDOMAIN},
+    {.name = "in.ours.caa"},
+    {.name = "ours.caa", .caa = {"0 issue ca.test", "0 issuewild ;"}},
+    {.name = "_acme-challenge.theirs.caa", .txt = {DIGEST}},
+    {.name = "theirs.caa", .caa = {"0 issue other.test"}},
+    {.name = "_acme-challenge.a.theirs.caa", .txt = {DIGEST}},
+    {.name = "a.theirs.caa", .how = DNS_ALIAS, .alias = "in.ours.caa"},
+    {.name = "_acme-challenge.alias.caa", .txt = {DIGEST}},
+    {.name = "alias.caa", .how = DNS_ALIAS, .alias = "theirs.caa"},
+    {.name = "_acme-challenge.fail.caa", .txt = {DIGEST}},
+    {.name = "fail.caa", .how = DNS_SERVFAIL},
+    {.name = "_acme-challenge.below.fail.caa", .txt = {DIGEST}},
+    {.name = "below.fail.caa"},
+    {.name = "_acme-challenge.half.caa", .txt = {DIGEST}},
+    {.name = "half.caa", .how = DNS_CUT},
+    {.name = "_acme-challenge.silent.caa", .txt = {DIGEST}},
+    {.name = "silent.caa", .how = DNS_SILENT},
+    {.name = "_acme-challenge.mine.caa", .txt = {DIGEST}},
+    {.name = "mine.caa",
+     .caa = {"0 issue ca.test; accounturi=" ACCOUNT "; validationmethods=dns-01"}},
+    {.name = "_acme-challenge.elsewhere.caa", .txt = {DIGEST}},
+    {.name = "elsewhere.caa",
+     .caa = {"0 issue ca.test; accounturi=https://acme2.test/acme/default/acct/AAAA"}},
+    {.name = "_acme-challenge.foreign.caa", .txt = {DIGEST}},
+    {.name = "foreign.caa", .caa = {"0 issue ca.test; accounturi=" ACCOUNT "B"}},
+    {.name = "caa", .how = DNS_NXDOMAIN},
     {.name = "_acme-challenge.nx.dns", .how = DNS_NXDOMAIN},
     {.name = "_acme-challenge.fail.dns", .how = DNS_SERVFAIL},
     {.name = "_acme-challenge.no.dns", .how = DNS_REFUSED},
@@ -136,6 +171,8 @@ static struct validate_policy policy_make(struct validate_override *override)
 }
 
 static enum challenge_type method = CHALLENGE_HTTP_01;
+static bool wildcard, caa_alone;
+static const char *account = ACCOUNT;
 
 static void run_start(struct validator *v, struct run *r, const struct validate_policy *p,
                       const char *name)
@@ -144,6 +181,9 @@ static void run_start(struct validator *v, struct run *r, const struct validate_
                                   .identifier = {IDENTIFIER_DNS, slice_str(name)},
                                   .token = slice_str(token),
                                   .thumbprint = slice_str(thumbprint),
+                                  .account_url = slice_str(account),
+                                  .wildcard = wildcard,
+                                  .caa_alone = caa_alone,
                                   .policy = p,
                                   .done = on_done}};
     assert_ok(validate_start(v, &r->request));
@@ -172,7 +212,8 @@ static void expect(const struct validate_policy *p, const char *name, enum valid
         fail_msg("%s: problem %d, \"%s\"", name, (int)r.problem, r.detail);
     // For people: what, of whom, how often, how long, asked whom.
     if (problem != VALIDATE_OK) {
-        assert_non_null(strstr(r.detail, challenge_type_row(method)->name));
+        assert_non_null(
+            strstr(r.detail, problem == VALIDATE_CAA ? "CAA" : challenge_type_row(method)->name));
         assert_non_null(strstr(r.detail, " for "));
         assert_non_null(strstr(r.detail, " s ("));
     }
@@ -440,6 +481,92 @@ static void a_lookup_is_given_up(void **state)
     method = CHALLENGE_HTTP_01;
 }
 
+// ---- dns-account-01 and CAA
+
+static struct validate_policy policy_dns(struct validate_override *o, struct validate_resolver *out)
+{
+    struct validate_policy p = policy_make(o);
+    char text[64];
+    snprintf(text, sizeof text, "127.0.0.1:%u", dns_port(dns));
+    assert_ok(address_parse(&out->address, &out->address_len, slice_str(text), 53));
+    p.resolvers = out;
+    p.resolver_count = 1;
+    p.attempt_ms = 4000;
+    return p;
+}
+
+// draft-ietf-acme-dns-account-label-02: the label is of the URL as the client knows it.
+static void an_account_has_its_own_label(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_resolver resolver;
+    struct validate_policy p = policy_dns(&o, &resolver);
+    method = CHALLENGE_DNS_ACCOUNT_01;
+    expect(&p, "account.dns", VALIDATE_OK, "");
+    expect(&p, "example.dns", VALIDATE_DNS,
+           "no TXT record at _64rv6ojuoy7msfur._acme-challenge.example.dns");
+    account = "https://example.com/acme/acct/ExampleAccount";
+    expect(&p, "example.dns", VALIDATE_OK, "");
+    account = ACCOUNT;
+    method = CHALLENGE_HTTP_01;
+}
+
+static void caa_is_looked_at(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        bool wildcard;
+        enum validate_problem problem;
+        const char *text;
+    } rows[] = {
+        {"free.caa", false, VALIDATE_OK, ""},
+        {"deep.in.ours.caa", false, VALIDATE_OK, ""},
+        {"deep.in.ours.caa", true, VALIDATE_CAA,
+         "CAA for *.deep.in.ours.caa: the CAA records at ours.caa forbid it: no \"issuewild\""},
+        {"theirs.caa", false, VALIDATE_CAA,
+         "the CAA records at theirs.caa forbid it: no \"issue\" property permits"},
+        {"a.theirs.caa", false, VALIDATE_CAA,
+         "the CAA records at theirs.caa forbid it"}, // an alias is not climbed from
+        {"alias.caa", false, VALIDATE_CAA, "forbid it"},
+        {"fail.caa", false, VALIDATE_CAA, "is not known: the resolver failed (SERVFAIL)"},
+        {"below.fail.caa", false, VALIDATE_CAA, "CAA records at fail.caa forbid it is not known"},
+        {"half.caa", false, VALIDATE_CAA, "is not known: the resolver's answer is truncated"},
+        {"silent.caa", false, VALIDATE_CAA, "did not answer"},
+        {"mine.caa", false, VALIDATE_OK, ""},
+        {"elsewhere.caa", false, VALIDATE_OK, ""}, // another host of the same tenant
+        {"foreign.caa", false, VALIDATE_CAA, "forbid it"},
+    };
+    static const char *const ours[] = {"ca.test"};
+    static const char *const bases[] = {"https://acme.test/acme/default/acct/",
+                                        "https://acme2.test/acme/default/acct/"};
+    struct validate_override o;
+    struct validate_resolver resolver;
+    struct validate_policy p = policy_dns(&o, &resolver);
+    p.identities = ours;
+    p.identity_count = 1;
+    p.account_bases = bases;
+    p.account_base_count = 2;
+    method = CHALLENGE_DNS_01;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        wildcard = rows[i].wildcard;
+        p.attempt_ms = strcmp(rows[i].host, "silent.caa") == 0 ? 400 : 4000;
+        p.caa = false; // nobody looks
+        expect(&p, rows[i].host, VALIDATE_OK, "");
+        p.caa = true;
+        for (int k = 0; k < 2; k++) { // behind the challenge, and alone
+            caa_alone = k == 1;
+            expect(&p, rows[i].host, rows[i].problem, rows[i].text);
+        }
+        caa_alone = false;
+    }
+    wildcard = false;
+    // The challenge is judged first, and alone nobody asks for it.
+    expect(&p, "none.dns", VALIDATE_DNS, "no TXT record");
+    method = CHALLENGE_HTTP_01;
+}
+
 // An override is for names at or below its suffix, not for those that only end so.
 static void an_override_ends_at_a_label(void **state)
 {
@@ -561,6 +688,8 @@ int main(void)
         cmocka_unit_test(resolvers_are_asked_and_told_apart),
         cmocka_unit_test(txt_records_are_judged),
         cmocka_unit_test(a_lookup_is_given_up),
+        cmocka_unit_test(an_account_has_its_own_label),
+        cmocka_unit_test(caa_is_looked_at),
         cmocka_unit_test(an_override_ends_at_a_label),
         cmocka_unit_test(bounds_hold),
         cmocka_unit_test(other_methods_are_refused),
