@@ -54,6 +54,20 @@ static struct err profile_add(struct catalog *c, const struct signer_profile *p)
     return OK;
 }
 
+static struct err chains_copy(struct signer_issuer *out, struct arena *a,
+                              const struct signer_issuer *s)
+{
+    struct signer_chain *chains = ARENA_ARRAY(a, struct signer_chain, s->further_count + 1);
+    if (chains == NULL) return ERR(NO_SPACE);
+    for (size_t i = 0; i < s->further_count; i++) {
+        chains[i] = s->chains[i];
+        TRY(slices_copy(&chains[i].certificates, a, s->chains[i].certificates, s->chains[i].count));
+        TRY(arena_dup(&chains[i].root, a, s->chains[i].root));
+    }
+    out->chains = chains;
+    return OK;
+}
+
 static struct err issuer_add(struct catalog *c, const struct signer_issuer *s)
 {
     struct catalog_issuer *copy = &c->issuers[c->issuer_count];
@@ -63,6 +77,7 @@ static struct err issuer_add(struct catalog *c, const struct signer_issuer *s)
     TRY(arena_dup(&copy->signer.certificate, &c->arena, s->certificate));
     TRY(arena_dup(&copy->signer.root, &c->arena, s->root));
     TRY(slices_copy(&copy->signer.chain, &c->arena, s->chain, s->chain_count));
+    TRY(chains_copy(&copy->signer, &c->arena, s));
     TRY(cert_parse(&cert, &note, &c->arena, copy->signer.certificate));
     copy->subject = cert.subject;
     copy->spki = cert.spki;

@@ -9,7 +9,12 @@
 #include "cluster/core/clock.h"
 #include "proto/err.h"
 
-enum { HEADERS_MAX = 10, BUSY_RETRY_S = 2, URL_TAIL_MAX = 256, DETAIL_MAX = 1024 };
+enum {
+    HEADERS_MAX = 10 + SIGNER_CHAINS_MAX,
+    BUSY_RETRY_S = 2,
+    URL_TAIL_MAX = 256,
+    DETAIL_MAX = 1024
+};
 
 const char *request_url(struct request *r, const char *fmt, ...)
 {
@@ -88,6 +93,9 @@ static void common_headers(struct request *r, struct out_headers *h, char nonce[
                    arena_printf(request_arena(r), "<%s/directory>;rel=\"index\"", r->base));
     if (r->link_next != NULL)
         header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"next\"", r->link_next));
+    for (size_t i = 0; i < r->link_alternate_count; i++)
+        header_add(h, "Link",
+                   arena_printf(request_arena(r), "<%s>;rel=\"alternate\"", r->link_alternates[i]));
     if (r->link_help != NULL)
         header_add(h, "Link", arena_printf(request_arena(r), "<%s>;rel=\"help\"", r->link_help));
     if (r->link_up != NULL)

@@ -47,9 +47,11 @@ struct request {
     void *user;                    // the handler's, between its steps
     // for the answer
     const char *location, *link_up, *link_next, *link_help;
-    const char *terms;       // URL of the terms to agree to, with userActionRequired
-    const char *algorithms;  // of badSignatureAlgorithm, JSON; NULL: those of requests
-    unsigned retry_after;    // seconds; 0: none
+    const char *const *link_alternates; // URLs of the certificate's other chains
+    size_t link_alternate_count;        // at most SIGNER_CHAINS_MAX
+    const char *terms;                  // URL of the terms to agree to, with userActionRequired
+    const char *algorithms;             // of badSignatureAlgorithm, JSON; NULL: those of requests
+    unsigned retry_after;               // seconds; 0: none
     const char *subproblems; // JSON array, of what is wrong with single identifiers; NULL: none
     const char *allow;       // of a 405
     unsigned max_age;        // seconds a cache may keep the answer; 0: says nothing

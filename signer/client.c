@@ -78,6 +78,12 @@ static void hash_add(SHA256_CTX *ctx, struct slice s)
     SHA256_Update(ctx, s.p, s.n);
 }
 
+static void chain_hash(SHA256_CTX *ctx, const Certmill__Signer__V1__DescribeResponse__Chain *c)
+{
+    for (size_t i = 0; i < c->n_certificates; i++) hash_add(ctx, bin(c->certificates[i]));
+    hash_add(ctx, bin(c->root));
+}
+
 static void description_hash(uint8_t out[HASH_LEN], const Description *d)
 {
     SHA256_CTX ctx;
@@ -88,6 +94,8 @@ static void description_hash(uint8_t out[HASH_LEN], const Description *d)
     }
     for (size_t i = 0; i < d->n_issuers; i++) {
         hash_add(&ctx, bin(d->issuers[i]->certificate));
+        for (size_t k = 0; k < d->issuers[i]->n_chains; k++)
+            chain_hash(&ctx, d->issuers[i]->chains[k]);
         for (size_t k = 0; k < d->issuers[i]->n_serial_keys; k++)
             hash_add(&ctx, bin(d->issuers[i]->serial_keys[k]->hash));
     }
@@ -123,18 +131,42 @@ static bool profile_take(struct signer_profile *out, struct arena *a,
     return true;
 }
 
+static bool slices_take(const struct slice **out, struct arena *a, const ProtobufCBinaryData *in,
+                        size_t count)
+{
+    struct slice *copy = ARENA_ARRAY(a, struct slice, count + 1);
+    bool ok = copy != NULL;
+    for (size_t i = 0; ok && i < count; i++) ok = !failed(arena_dup(&copy[i], a, bin(in[i])));
+    *out = copy;
+    return ok;
+}
+
+static bool chains_take(struct signer_issuer *out, struct arena *a,
+                        const Certmill__Signer__V1__DescribeResponse__Issuer *i)
+{
+    struct signer_chain *chains = ARENA_ARRAY(a, struct signer_chain, i->n_chains + 1);
+    bool ok = chains != NULL && i->n_chains <= SIGNER_CHAINS_MAX;
+    for (size_t k = 0; ok && k < i->n_chains; k++) {
+        const Certmill__Signer__V1__DescribeResponse__Chain *c = i->chains[k];
+        chains[k].count = c->n_certificates;
+        ok = slices_take(&chains[k].certificates, a, c->certificates, c->n_certificates) &&
+             !failed(arena_dup(&chains[k].root, a, bin(c->root)));
+    }
+    out->chains = chains;
+    out->further_count = ok ? i->n_chains : 0;
+    return ok;
+}
+
 static bool issuer_take(struct signer_issuer *out, struct arena *a,
                         const Certmill__Signer__V1__DescribeResponse__Issuer *i)
 {
-    struct slice *chain = ARENA_ARRAY(a, struct slice, i->n_chain + 1);
-    if (chain == NULL || i->n_serial_keys == 0) return false;
+    if (i->n_serial_keys == 0 || !slices_take(&out->chain, a, i->chain, i->n_chain) ||
+        !chains_take(out, a, i))
+        return false;
     out->id = (uint16_t)i->id;
     if (failed(arena_dup(&out->certificate, a, bin(i->certificate))) ||
         failed(arena_dup(&out->root, a, bin(i->root))))
         return false;
-    for (size_t k = 0; k < i->n_chain; k++)
-        if (failed(arena_dup(&chain[k], a, bin(i->chain[k])))) return false;
-    out->chain = chain;
     out->chain_count = i->n_chain;
     out->serial_key_generation = i->serial_keys[i->n_serial_keys - 1]->generation;
     SHA256(out->certificate.p, out->certificate.n, out->certificate_hash);

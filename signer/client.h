@@ -7,7 +7,7 @@
 #include "cluster/rpc/call.h"
 #include "proto/rpc/intent.h"
 
-enum { SIGNER_BATCH_MAX = 256 };
+enum { SIGNER_BATCH_MAX = 256, SIGNER_CHAINS_MAX = 16 };
 
 struct signer_client;
 
@@ -37,14 +37,23 @@ struct signer_profile {
     bool no_rev_avail, wildcards;
     struct slice text;
 };
+// struct signer_chain is a chain of an issuer: from a certificate for its key upwards, root left
+// out.
+struct signer_chain {
+    const struct slice *certificates; // DER
+    size_t count;
+    struct slice root; // DER
+};
 struct signer_issuer {
     uint16_t id;
     struct slice certificate; // DER
     uint8_t certificate_hash[HASH_LEN];
     const struct slice *chain; // DER, without root
     size_t chain_count;
-    struct slice root;              // DER
-    uint32_t serial_key_generation; // the newest
+    struct slice root;                 // DER
+    const struct signer_chain *chains; // further ones, to other roots
+    size_t further_count;              // of `chains`
+    uint32_t serial_key_generation;    // the newest
 };
 
 // signer_client_new starts connecting; signer_client_ready: a connected signer has described

@@ -14,6 +14,7 @@
 #include "proto/der/der.h"
 #include "proto/der/pem.h"
 #include "proto/err.h"
+#include "signer/chains.h"
 #include "signer/constraints.h"
 #include "signer/engine.h"
 #include "signer/err.h"
@@ -139,8 +140,9 @@ static struct err issuer_open(struct keystore *k, char *note, int dir, struct sl
     i->root_not_after = root.not_after;
     TRY(dates_check(note, "issuer-1.pem", &i->cert, now_s));
     TRY(dates_check(note, "root.pem", &root, now_s));
-    TRY(key_read(&i->key, note, dir, "issuer-1.key", passphrase));
     i->id = 1;
+    TRY(chains_read(i, &k->arena, note, dir, now_s));
+    TRY(key_read(&i->key, note, dir, "issuer-1.key", passphrase));
     i->algorithm = algorithm_of(i->key);
     SHA256(i->certificate.p, i->certificate.n, i->certificate_hash);
     uint8_t *spki = NULL;

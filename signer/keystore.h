@@ -13,6 +13,15 @@ enum { KEYSTORE_NOTE_MAX = 512 };
 
 struct engine;
 
+// struct issuer_chain is a further chain of an issuing CA (signer/chains.h).
+struct issuer_chain {
+    const struct slice
+        *certificates; // DER, from one for the issuing CA's key upwards, without root
+    size_t count;
+    struct slice root; // DER
+};
+enum { ISSUER_CHAINS_MAX = 8 };
+
 struct issuer {
     uint16_t id;
     EVP_PKEY *key;
@@ -21,8 +30,10 @@ struct issuer {
     struct slice root_spki;         // key of the root: neither is ever certified as a leaf
     int64_t root_not_before, root_not_after;
     uint8_t certificate_hash[HASH_LEN];
-    struct slice algorithm; // AlgorithmIdentifier of its signatures, DER
-    struct engine *engine;  // of a P-256 key (signer/engine.h); NULL: BoringSSL signs
+    struct slice algorithm;                        // AlgorithmIdentifier of its signatures, DER
+    struct issuer_chain chains[ISSUER_CHAINS_MAX]; // beside `certificate` alone
+    size_t chain_count;
+    struct engine *engine; // of a P-256 key (signer/engine.h); NULL: BoringSSL signs
 };
 
 // struct leaf_ca: what certificates of our own programs are made with (signer/leaf.h).

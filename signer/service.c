@@ -614,6 +614,26 @@ static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *ou
     return out->key_kinds != NULL;
 }
 
+// chains_describe: without memory there are none, which the next Describe mends.
+static void chains_describe(Certmill__Signer__V1__DescribeResponse__Issuer *out, struct arena *a,
+                            const struct issuer *i)
+{
+    typedef Certmill__Signer__V1__DescribeResponse__Chain Chain;
+    Chain *chains = ARENA_ARRAY(a, Chain, i->chain_count + 1);
+    out->chains = ARENA_ARRAY(a, Chain *, i->chain_count + 1);
+    for (size_t k = 0; chains != NULL && out->chains != NULL && k < i->chain_count; k++) {
+        const struct issuer_chain *from = &i->chains[k];
+        certmill__signer__v1__describe_response__chain__init(&chains[k]);
+        chains[k].certificates = ARENA_ARRAY(a, ProtobufCBinaryData, from->count);
+        if (chains[k].certificates == NULL) return;
+        chains[k].n_certificates = from->count;
+        for (size_t n = 0; n < from->count; n++)
+            chains[k].certificates[n] = binary(from->certificates[n].p, from->certificates[n].n);
+        chains[k].root = binary(from->root.p, from->root.n);
+        out->chains[out->n_chains++] = &chains[k];
+    }
+}
+
 static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
 {
     struct service *s = ctx;
@@ -656,6 +676,7 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
     issuer.id = id;
     issuer.certificate = binary(i->certificate.p, i->certificate.n);
     issuer.root = binary(i->root.p, i->root.n);
+    chains_describe(&issuer, a, i);
     issuer.serial_keys = serials;
     issuer.n_serial_keys = 1;
     m.issuers = issuers;

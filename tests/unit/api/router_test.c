@@ -65,6 +65,7 @@ static void routes_match_whole_segments(void **state)
         {"renewal-info/a.b", "renewal-info/*", "a.b"},
         {"renewal-info/a.b/", NULL, NULL},
         {"revoke-cert", "revoke-cert", ""}, // clients.md 8
+        {"cert/x-_/2", "cert/*/*", "x-_ 2"},
         {"order/", NULL, NULL},
         {"order", NULL, NULL},
         {"order//finalize", NULL, NULL},
