@@ -50,6 +50,7 @@ static struct err profile_add(struct catalog *c, const struct signer_profile *p)
     TRY(arena_dup(&copy->name, &c->arena, p->name));
     TRY(arena_dup(&copy->text, &c->arena, p->text));
     TRY(slices_copy(&copy->key_kinds, &c->arena, p->key_kinds, p->key_kind_count));
+    TRY(slices_copy(&copy->networks, &c->arena, p->networks, p->network_count));
     c->profile_count++;
     return OK;
 }

@@ -127,16 +127,7 @@ static bool name_below(struct slice name, struct slice entry)
 static bool address_within(struct slice value, struct slice entry)
 {
     struct address_range range;
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    if (failed(address_range_parse(&range, entry))) return false;
-    if (value.n == sizeof v4.sin_addr) {
-        memcpy(&v4.sin_addr, value.p, value.n);
-        return address_range_has(&range, (const struct sockaddr *)&v4);
-    }
-    if (value.n != sizeof v6.sin6_addr) return false;
-    memcpy(&v6.sin6_addr, value.p, value.n);
-    return address_range_has(&range, (const struct sockaddr *)&v6);
+    return !failed(address_range_parse(&range, entry)) && address_range_has_octets(&range, value);
 }
 
 bool eab_allows(const struct eab_row *key, struct arena *a, const struct identifier *id)

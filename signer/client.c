@@ -111,8 +111,9 @@ static bool profile_take(struct signer_profile *out, struct arena *a,
                          const Certmill__Signer__V1__DescribeResponse__Profile *p)
 {
     uint16_t *issuers = ARENA_ARRAY(a, uint16_t, p->n_issuers + 1);
-    struct slice *kinds = ARENA_ARRAY(a, struct slice, p->n_key_kinds + 1);
-    if (issuers == NULL || kinds == NULL || p->hash.len != HASH_LEN ||
+    struct slice *kinds = ARENA_ARRAY(a, struct slice, p->n_key_kinds + 1),
+                 *networks = ARENA_ARRAY(a, struct slice, p->n_networks + 1);
+    if (issuers == NULL || kinds == NULL || networks == NULL || p->hash.len != HASH_LEN ||
         !dup_text(&out->name, a, p->name) || !dup_text(&out->text, a, p->text))
         return false;
     memcpy(out->hash, p->hash.data, HASH_LEN);
@@ -124,6 +125,10 @@ static bool profile_take(struct signer_profile *out, struct arena *a,
     for (size_t i = 0; i < p->n_issuers; i++) issuers[i] = (uint16_t)p->issuers[i];
     for (size_t i = 0; i < p->n_key_kinds; i++)
         if (!dup_text(&kinds[i], a, p->key_kinds[i])) return false;
+    for (size_t i = 0; i < p->n_networks; i++)
+        if (!dup_text(&networks[i], a, p->networks[i])) return false;
+    out->networks = networks;
+    out->network_count = p->n_networks;
     out->issuers = issuers;
     out->issuer_count = p->n_issuers;
     out->key_kinds = kinds;

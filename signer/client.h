@@ -34,6 +34,8 @@ struct signer_profile {
     size_t issuer_count;
     const struct slice *key_kinds; // "P-256", "RSA-2048" (and larger RSA up to 4096), ...
     size_t key_kind_count;
+    const struct slice *networks; // of the addresses that it signs: "10.0.0.0/8"; none: no address
+    size_t network_count;
     bool no_rev_avail, wildcards;
     struct slice text;
 };

@@ -7,12 +7,13 @@
 enum {
     PERMITTED = CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0,
     EXCLUDED = CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 1,
-    DNS_NAME = CBS_ASN1_CONTEXT_SPECIFIC | 2
+    DNS_NAME = CBS_ASN1_CONTEXT_SPECIFIC | 2,
+    IP_ADDRESS = CBS_ASN1_CONTEXT_SPECIFIC | 7
 };
 
-// struct subtrees is what one list of subtrees says about a name.
+// struct subtrees is what one list of subtrees says about a name; any: there is one of its type.
 struct subtrees {
-    bool readable, any_dns, holds, touches; // touches: what the name stands for, in part
+    bool readable, any, holds, touches; // touches: what the name stands for, in part
 };
 
 static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
@@ -40,7 +41,28 @@ static bool covers(struct slice name, struct slice base)
            below(slice_sub(name, 1, name.n), slice_sub(base, label, base.n));
 }
 
-static struct subtrees subtrees_read(CBS list, struct slice name)
+// network_valid: an address and a mask of the same length, ones before zeros (RFC 4632).
+static bool network_valid(struct slice network)
+{
+    bool ended = false;
+    if (network.n != 8 && network.n != 32) return false;
+    for (size_t i = network.n * 4; i < network.n * 8; i++) {
+        bool bit = (network.p[i / 8] >> (7 - i % 8) & 1) != 0;
+        if (bit && ended) return false;
+        ended |= !bit;
+    }
+    return true;
+}
+
+static bool within(struct slice octets, struct slice network)
+{
+    if (network.n != 2 * octets.n) return false;
+    for (size_t i = 0; i < octets.n; i++)
+        if (((octets.p[i] ^ network.p[i]) & network.p[octets.n + i]) != 0) return false;
+    return true;
+}
+
+static struct subtrees subtrees_read(CBS list, const struct identifier *name)
 {
     struct subtrees s = {.readable = CBS_len(&list) > 0};
     while (s.readable && CBS_len(&list) > 0) {
@@ -48,18 +70,20 @@ static struct subtrees subtrees_read(CBS list, struct slice name)
         CBS_ASN1_TAG tag;
         s.readable = CBS_get_asn1(&list, &subtree, CBS_ASN1_SEQUENCE) &&
                      CBS_get_any_asn1(&subtree, &base, &tag) && CBS_len(&subtree) == 0;
-        if (!s.readable || tag != DNS_NAME) continue;
-        s.any_dns = true;
+        if (!s.readable) break;
         struct slice at = slice_of(CBS_data(&base), CBS_len(&base));
-        s.holds |= below(name, at);
-        s.touches |= covers(name, at);
+        if (tag == IP_ADDRESS && !network_valid(at)) s.readable = false;
+        if (!s.readable || tag != (name->type == IDENTIFIER_IP ? IP_ADDRESS : DNS_NAME)) continue;
+        s.any = true;
+        s.holds |= name->type == IDENTIFIER_IP ? within(name->value, at) : below(name->value, at);
+        s.touches |= name->type == IDENTIFIER_DNS && covers(name->value, at);
     }
     return s;
 }
 
 // read puts both lists into `permitted` and `excluded`; a list that is absent holds nothing.
 static bool read(struct subtrees *permitted, struct subtrees *excluded, const struct cert *ca,
-                 struct slice name)
+                 const struct identifier *name)
 {
     const struct cert_extension *e = cert_extension_find(ca, OID_NAME_CONSTRAINTS);
     CBS in, sequence, list;
@@ -80,12 +104,12 @@ static bool read(struct subtrees *permitted, struct subtrees *excluded, const st
 bool constraints_readable(const struct cert *ca)
 {
     struct subtrees permitted, excluded;
-    return read(&permitted, &excluded, ca, SLICE_NONE);
+    return read(&permitted, &excluded, ca, &(struct identifier){IDENTIFIER_DNS, SLICE_NONE});
 }
 
-bool constraints_permit(const struct cert *ca, struct slice name)
+bool constraints_permit(const struct cert *ca, const struct identifier *name)
 {
     struct subtrees permitted, excluded;
-    return read(&permitted, &excluded, ca, name) && (!permitted.any_dns || permitted.holds) &&
+    return read(&permitted, &excluded, ca, name) && (!permitted.any || permitted.holds) &&
            !excluded.holds && !excluded.touches;
 }

@@ -29,6 +29,14 @@ bool policy_profile_allowed(const struct caller_settings *caller, const char *pr
     return false;
 }
 
+static bool caller_name_allowed(const struct caller_settings *caller, const struct identifier *name)
+{
+    if (name->type != IDENTIFIER_IP) return name_below_any(&caller->names, name->value);
+    // A group that is bounded by names alone was meant to get nothing else.
+    if (caller->networks.count == 0) return caller->names.count == 0;
+    return address_in_any(&caller->networks, name->value);
+}
+
 static const char *caller_judge(const struct policy *p, const char *role, const struct intent *in)
 {
     const struct caller_settings *caller;
@@ -38,7 +46,7 @@ static const char *caller_judge(const struct policy *p, const char *role, const 
     snprintf(profile, sizeof profile, "%" SLICE_FMT, SLICE_ARG(in->profile));
     if (!policy_profile_allowed(caller, profile)) return "this caller may not use the profile here";
     for (size_t i = 0; i < in->name_count; i++)
-        if (!name_below_any(&caller->names, in->names[i].value))
+        if (!caller_name_allowed(caller, &in->names[i]))
             return "a name is outside what this caller may ask for here";
     return NULL;
 }
@@ -74,7 +82,7 @@ const char *policy_judge(const struct policy *policy, const char *role, const st
         if (!profile_name_allowed(p, &in->names[i]))
             return "a name is outside what this signer signs under the profile";
     for (size_t i = 0; i < in->name_count; i++)
-        if (!constraints_permit(&issuer->cert, in->names[i].value))
+        if (!constraints_permit(&issuer->cert, &in->names[i]))
             return "a name is outside what the issuing CA's certificate permits";
     if (in->crl_shard != 0) return "this signer's issuer has no CRL shards";
     if (in->not_after - in->not_before + 1 != p->settings->validity_ms / 1000)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cluster/core/address.h"
+
 static void add(SHA256_CTX *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void add(SHA256_CTX *h, const char *fmt, ...)
 {
@@ -25,6 +27,18 @@ static void add_list(SHA256_CTX *h, const char *key, const struct config_list *l
     add(h, "\n");
 }
 
+// add_networks adds nothing where there are none, so that a profile without addresses is the same
+// one that it was before there were any.
+static void add_networks(SHA256_CTX *h, const struct config_list *list)
+{
+    const struct address_range *ranges = list->items;
+    for (size_t i = 0; i < list->count; i++) {
+        char text[ADDRESS_TEXT_MAX];
+        address_range_text(text, &ranges[i]);
+        add(h, "%s%s%s", i == 0 ? "networks=" : ",", text, i + 1 == list->count ? "\n" : "");
+    }
+}
+
 void profile_make(struct profile *out, const struct profile_settings *s)
 {
     SHA256_CTX h;
@@ -37,6 +51,7 @@ void profile_make(struct profile *out, const struct profile_settings *s)
     add(&h, "client_auth=%d\nno_rev_avail=%d\nwildcards=%d\n", s->client_auth, s->no_rev_avail,
         s->wildcards);
     add_list(&h, "names", &s->names);
+    add_networks(&h, &s->networks);
     SHA256_Final(out->hash, &h);
 }
 
@@ -66,9 +81,17 @@ bool name_below_any(const struct config_list *list, struct slice name)
     return list->count == 0;
 }
 
+bool address_in_any(const struct config_list *list, struct slice octets)
+{
+    const struct address_range *networks = list->items;
+    for (size_t i = 0; i < list->count; i++)
+        if (address_range_has_octets(&networks[i], octets)) return true;
+    return false;
+}
+
 bool profile_name_allowed(const struct profile *p, const struct identifier *name)
 {
-    // This version signs DNS names only.
+    if (name->type == IDENTIFIER_IP) return address_in_any(&p->settings->networks, name->value);
     bool wildcard = slice_starts(name->value, SLICE_LIT("*."));
     return name->type == IDENTIFIER_DNS && (!wildcard || p->settings->wildcards) &&
            name_below_any(&p->settings->names, name->value);

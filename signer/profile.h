@@ -24,3 +24,6 @@ bool profile_name_allowed(const struct profile *p, const struct identifier *name
 // name_below_any says whether a DNS name is at or below one of the suffixes (const char *); any
 // name is when there are none.
 bool name_below_any(const struct config_list *suffixes, struct slice name);
+// address_in_any says whether an address of 4 or 16 octets is in one of the networks (struct
+// address_range).
+bool address_in_any(const struct config_list *networks, struct slice octets);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "cluster/core/address.h"
 #include "proto/err.h"
 
 enum { ARENA_MAX = 4 << 20 };
@@ -52,6 +53,14 @@ static struct config_list list_copy(struct arena *a, const struct config_list *l
     return (struct config_list){to, list->count};
 }
 
+static struct config_list networks_copy(struct arena *a, const struct config_list *list, bool *ok)
+{
+    struct address_range *to = ARENA_ARRAY(a, struct address_range, list->count + 1);
+    *ok = *ok && to != NULL;
+    if (*ok && list->count > 0) memcpy(to, list->items, list->count * sizeof *to);
+    return (struct config_list){to, list->count};
+}
+
 static bool profile_copy(struct profile *out, struct arena *a, const struct profile_settings *from)
 {
     bool ok = true;
@@ -62,6 +71,7 @@ static bool profile_copy(struct profile *out, struct arena *a, const struct prof
     s->text = text_copy(a, from->text, &ok);
     s->key_kinds = list_copy(a, &from->key_kinds, &ok);
     s->names = list_copy(a, &from->names, &ok);
+    s->networks = networks_copy(a, &from->networks, &ok);
     if (ok) profile_make(out, s);
     return ok;
 }

@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+#include "cluster/core/address.h"
 #include "cluster/core/clock.h"
 #include "cluster/core/seam.h"
 #include "proto/der/csr.h"
@@ -592,6 +593,22 @@ static void on_renew(void *ctx, struct rpc_request *r, const ProtobufCMessage *m
 
 // ---- Describe and health
 
+static bool networks_describe(Certmill__Signer__V1__DescribeResponse__Profile *out, struct arena *a,
+                              const struct config_list *list)
+{
+    const struct address_range *networks = list->items;
+    out->networks = ARENA_ARRAY(a, char *, list->count + 1);
+    if (out->networks == NULL) return false;
+    for (size_t i = 0; i < list->count; i++) {
+        char text[ADDRESS_TEXT_MAX];
+        address_range_text(text, &networks[i]);
+        out->networks[i] = (char *)(uintptr_t)arena_printf(a, "%s", text);
+        if (out->networks[i] == NULL) return false;
+    }
+    out->n_networks = list->count;
+    return true;
+}
+
 static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *out, struct arena *a,
                              const struct profile *p, uint32_t *issuer)
 {
@@ -611,7 +628,7 @@ static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *ou
     out->text = (char *)(uintptr_t)p->settings->text;
     for (size_t i = 0; out->key_kinds != NULL && i < kinds->count; i++)
         out->key_kinds[i] = (char *)(uintptr_t)((const char *const *)kinds->items)[i];
-    return out->key_kinds != NULL;
+    return out->key_kinds != NULL && networks_describe(out, a, &p->settings->networks);
 }
 
 // chains_describe: without memory there are none, which the next Describe mends.

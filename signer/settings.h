@@ -8,7 +8,8 @@ struct profile_settings {
     int64_t validity_ms, backdate_ms;
     struct config_list key_kinds; // const char *
     bool client_auth, no_rev_avail, wildcards;
-    struct config_list names; // const char *: suffixes; empty: any
+    struct config_list names;    // const char *: suffixes; empty: any
+    struct config_list networks; // struct address_range: of addresses; empty: no address
     const char *text;
 };
 
@@ -17,6 +18,7 @@ struct caller_settings {
     const char *name;            // key of the map: the group; "default": those without one
     struct config_list profiles; // const char *; empty: all
     struct config_list names;    // const char *: suffixes; empty: any
+    struct config_list networks; // struct address_range; empty: any, or none where `names` is not
     int64_t rate_per_s;
 };
 

@@ -86,8 +86,12 @@ static const char *names_read(struct intent *out, struct arena *a,
     for (size_t i = 0; i < in->n_names; i++) {
         struct slice canonical, value = slice_of(in->names[i]->value.data, in->names[i]->value.len);
         out->names[i] = (struct identifier){(enum identifier_type)in->names[i]->type, value};
-        if (in->names[i]->type != IDENTIFIER_DNS) return "a name is not a DNS name";
-        if (failed(dns_name_canonical(&canonical, a, value, true)) || !slice_eq(canonical, value))
+        if (in->names[i]->type == IDENTIFIER_IP) {
+            if (value.n != 4 && value.n != 16) return "an address has not 4 or 16 octets";
+        } else if (in->names[i]->type != IDENTIFIER_DNS)
+            return "a name is neither a DNS name nor an address";
+        else if (failed(dns_name_canonical(&canonical, a, value, true)) ||
+                 !slice_eq(canonical, value))
             return "a name is not in canonical form";
         if (i > 0 && identifier_cmp(&out->names[i - 1], &out->names[i]) >= 0)
             return "the names are not sorted, or one is there twice";

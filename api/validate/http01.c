@@ -1,8 +1,6 @@
 // http01: the http-01 challenge (RFC 8555 section 8.3): GET /.well-known/acme-challenge/<token> on
 // port 80 of the name, redirects followed, the body compared with the key authorization. What is
 // fetched never gets into a message beyond a short, escaped start.
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +13,7 @@
 #include "cluster/err.h"
 #include "proto/err.h"
 
-enum { BODY_MAX = 1024, SHOWN_MAX = 40, TARGET_TEXT_MAX = 340 };
+enum { BODY_MAX = 1024, SHOWN_MAX = 40, HOST_ARENA_MAX = 4096, TARGET_TEXT_MAX = 340 };
 
 static const char challenge_path[] = "/.well-known/acme-challenge/";
 static const struct http_limits limits = {.head_size_max = 16384,
@@ -309,11 +307,11 @@ static bool http_01_begin(struct validation *v)
     if (a == NULL) return false;
     a->v = v;
     v->attempt = a;
-    if (r->identifier.type == IDENTIFIER_IP)
-        inet_ntop(r->identifier.value.n == 4 ? AF_INET : AF_INET6, r->identifier.value.p,
-                  a->url.host, sizeof a->url.host);
-    else
-        snprintf(a->url.host, sizeof a->url.host, "%.*s", SLICE_ARG(r->identifier.value));
+    struct arena arena; // for the canonical text of an address (RFC 8738 section 5)
+    arena_init(&arena, HOST_ARENA_MAX);
+    const char *host = identifier_text(&arena, &r->identifier);
+    snprintf(a->url.host, sizeof a->url.host, "%s", host == NULL ? "" : host);
+    arena_fini(&arena);
     a->url.is_address = r->identifier.type == IDENTIFIER_IP;
     snprintf(a->url.path, sizeof a->url.path, "%s%.*s", challenge_path, SLICE_ARG(r->token));
     hop_begin(a);

@@ -208,3 +208,24 @@ bool address_range_has(const struct address_range *r, const struct sockaddr *a)
     uint8_t bytes[16];
     return address_bytes(bytes, a) && prefix_eq(bytes, r->bytes, r->bits);
 }
+
+bool address_range_has_octets(const struct address_range *r, struct slice octets)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    if (octets.n == sizeof v4.sin_addr) {
+        memcpy(&v4.sin_addr, octets.p, octets.n);
+        return address_range_has(r, (const struct sockaddr *)&v4);
+    }
+    if (octets.n != sizeof v6.sin6_addr) return false;
+    memcpy(&v6.sin6_addr, octets.p, octets.n);
+    return address_range_has(r, (const struct sockaddr *)&v6);
+}
+
+void address_range_text(char out[ADDRESS_TEXT_MAX], const struct address_range *r)
+{
+    char ip[INET6_ADDRSTRLEN];
+    bool v4 = address_is_ipv4(r->bytes) && r->bits >= IPV4_IN_IPV6_BITS;
+    inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? r->bytes + 12 : r->bytes, ip, sizeof ip);
+    snprintf(out, ADDRESS_TEXT_MAX, "%s/%u", ip, v4 ? r->bits - IPV4_IN_IPV6_BITS : r->bits);
+}

@@ -33,3 +33,8 @@ RESULT address_range_parse(struct address_range *out, struct slice text);
 // address_range_has: IPv4-mapped and NAT64 (64:ff9b::/96) forms are compared as the IPv4 address
 // inside (T29).
 bool address_range_has(const struct address_range *r, const struct sockaddr *a);
+// address_range_has_octets is the same for an address of 4 or 16 octets in network order; false for
+// any other number.
+bool address_range_has_octets(const struct address_range *r, struct slice octets);
+// address_range_text writes a range as address_range_parse reads it, always with its prefix length.
+void address_range_text(char out[ADDRESS_TEXT_MAX], const struct address_range *r);

@@ -108,6 +108,17 @@ static void knows_what_is_in_a_range(void **state)
         assert_ok(address_parse(&a, &len, slice_str(rows[i].address), 1));
         if (address_range_has(&r, (struct sockaddr *)&a) != rows[i].in)
             fail_msg("%s in %s", rows[i].address, rows[i].range);
+        struct slice octets = a.ss_family == AF_INET
+                                  ? slice_of(&((struct sockaddr_in *)&a)->sin_addr, 4)
+                                  : slice_of(&((struct sockaddr_in6 *)&a)->sin6_addr, 16);
+        assert_int_equal(address_range_has_octets(&r, octets), rows[i].in);
+        assert_false(address_range_has_octets(&r, slice_sub(octets, 1, octets.n)));
+        // What is written is read again as the same.
+        char text[ADDRESS_TEXT_MAX];
+        struct address_range again;
+        address_range_text(text, &r);
+        assert_ok(address_range_parse(&again, slice_str(text)));
+        assert_memory_equal(&again, &r, sizeof r);
     }
     static const char *const bad[] = {"10.0.0.0/33",  "10.1.0.0/8",   "::1/129", "10.0.0.0/",
                                       "10.0.0.0/-1",  "/8",           "",        "x",

@@ -2,6 +2,8 @@
 // lets none through.
 #include "signer/constraints.h"
 
+#include <stdio.h>
+
 #include "proto/der/der.h"
 #include "tests/unit/signer/fixture.h"
 
@@ -38,6 +40,71 @@ static struct cert ca_of(struct slice value)
     struct cert_extension *e = ARENA_NEW(&arena, struct cert_extension);
     *e = (struct cert_extension){OID_NAME_CONSTRAINTS, true, value};
     return (struct cert){.extensions = e, .extension_count = 1};
+}
+
+static bool permits(const struct cert *ca, const char *name)
+{
+    return constraints_permit(ca, &(struct identifier){IDENTIFIER_DNS, slice_str(name)});
+}
+
+// networks is a list of iPAddress bases in hexadecimal, separated by commas, behind a tag.
+static struct slice networks(uint8_t tag, const char *bases)
+{
+    struct slice all = SLICE_NONE;
+    char one[80];
+    for (size_t n; bases != NULL && *bases != 0; bases += n + (bases[n] == ',')) {
+        n = strcspn(bases, ",");
+        snprintf(one, sizeof one, "%.*s", (int)n, bases);
+        all = MAKE_JOINED(&arena, all,
+                          MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0x87, make_hex(&arena, one))));
+    }
+    return bases == NULL ? SLICE_NONE : MAKE_TLV(&arena, tag, all);
+}
+
+static void judges_addresses(void **state)
+{
+    (void)state;
+#define V6_LOOP "00000000000000000000000000000001"
+#define V6_64 "ffffffffffffffff0000000000000000"
+    static const struct {
+        const char *permitted, *excluded, *address;
+        bool want;
+    } rows[] = {
+        {"0a000000ff000000", NULL, "0a010203", true},
+        {"0a000000ff000000", NULL, "0b010203", false},
+        {"0a010203ffffffff", NULL, "0a010203", true},
+        {"0a000000ff000000,c0a80000ffff0000", NULL, "c0a80101", true},
+        {"0000000000000000", NULL, "08080808", true},
+        {"0a000000ff000000", NULL, V6_LOOP, false}, // another family
+        {"fd000000000000000000000000000000" V6_64, NULL, "fd00000000000000ffffffffffffffff", true},
+        {"fd000000000000000000000000000000" V6_64, NULL, "fd000000000000010000000000000000", false},
+        {"fd000000000000000000000000000000" V6_64, NULL, "0a010203", false},
+        {NULL, "0a000000ff000000", "0a010203", false},
+        {NULL, "0a000000ff000000", "0b010203", true},
+        {NULL, "0a000000ff000000", V6_LOOP, true},
+        {"0a000000ff000000", "0a010000ffff0000", "0a010203", false},
+        {"0a000000ff000000", "0a010000ffff0000", "0a020203", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct cert ca = ca_of(MAKE_SEQUENCE(&arena, networks(0xa0, rows[i].permitted),
+                                             networks(0xa1, rows[i].excluded)));
+        const struct identifier id = {IDENTIFIER_IP, make_hex(&arena, rows[i].address)};
+        assert_true(constraints_readable(&ca));
+        if (constraints_permit(&ca, &id) != rows[i].want) fail_msg("row %zu", i);
+    }
+    // DNS names alone are constrained: addresses are free.
+    struct cert names = ca_of(MAKE_SEQUENCE(&arena, subtrees(0xa0, "corp.example")));
+    const struct identifier id = {IDENTIFIER_IP, SLICE_LIT("\x0a\1\2\3")};
+    assert_true(constraints_permit(&names, &id));
+    // No network: a mask with holes, lengths that no address has.
+    static const char *const broken[] = {"0a000000ff00ff00", "0a000000", "0a000000ff0000", "00",
+                                         V6_LOOP};
+    for (size_t i = 0; i < COUNT_OF(broken); i++) {
+        struct cert ca = ca_of(MAKE_SEQUENCE(&arena, networks(0xa0, broken[i])));
+        assert_false(constraints_readable(&ca));
+        assert_false(constraints_permit(&ca, &id));
+        assert_false(permits(&ca, "any.test"));
+    }
 }
 
 static void judges_names(void **state)
@@ -83,18 +150,17 @@ static void judges_names(void **state)
         struct cert ca = ca_of(MAKE_SEQUENCE(&arena, subtrees(0xa0, rows[i].permitted),
                                              subtrees(0xa1, rows[i].excluded)));
         assert_true(constraints_readable(&ca));
-        if (constraints_permit(&ca, slice_str(rows[i].name)) != rows[i].want)
-            fail_msg("row %zu: %s", i, rows[i].name);
+        if (permits(&ca, rows[i].name) != rows[i].want) fail_msg("row %zu: %s", i, rows[i].name);
     }
     struct cert without = {0};
     assert_true(constraints_readable(&without));
-    assert_true(constraints_permit(&without, SLICE_LIT("any.test")));
+    assert_true(permits(&without, "any.test"));
     // Only addresses are constrained: DNS names are free.
     struct slice address = MAKE_SEQUENCE(
         &arena, MAKE_TLV(&arena, 0x87, make_hex(&arena, "0a000000ff000000")));
     struct cert ca = ca_of(MAKE_SEQUENCE(&arena, MAKE_TLV(&arena, 0xa0, address)));
     assert_true(constraints_readable(&ca));
-    assert_true(constraints_permit(&ca, SLICE_LIT("any.test")));
+    assert_true(permits(&ca, "any.test"));
 }
 
 static void lets_nothing_through_that_it_cannot_read(void **state)
@@ -115,8 +181,7 @@ static void lets_nothing_through_that_it_cannot_read(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(values); i++) {
         struct cert ca = ca_of(make_hex(&arena, values[i]));
-        if (constraints_readable(&ca) || constraints_permit(&ca, SLICE_LIT("a")))
-            fail_msg("row %zu", i);
+        if (constraints_readable(&ca) || permits(&ca, "a")) fail_msg("row %zu", i);
     }
 }
 
@@ -124,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(judges_names),
+        cmocka_unit_test(judges_addresses),
         cmocka_unit_test(lets_nothing_through_that_it_cannot_read),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

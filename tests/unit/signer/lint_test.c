@@ -61,7 +61,9 @@ static struct slice names_of(struct arena *a, const struct intent *in)
 {
     struct slice all = SLICE_NONE;
     for (size_t i = 0; i < in->name_count; i++)
-        all = MAKE_JOINED(a, all, MAKE_TLV(a, 0x82, in->names[i].value));
+        all = MAKE_JOINED(
+            a, all,
+            MAKE_TLV(a, in->names[i].type == IDENTIFIER_IP ? 0x87 : 0x82, in->names[i].value));
     return MAKE_SEQUENCE(a, all);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cluster/core/address.h"
 #include "cluster/core/log.h"
 #include "cluster/core/metrics.h"
 #include "cluster/core/server.h"
@@ -39,6 +40,7 @@ static struct profile_settings profile_settings[2];
 static struct fixture_profile server_profile, corp_profile;
 static struct profiles profiles;
 static struct service_options options;
+static struct address_range corp_networks[2]; // 10.0.0.0/8 and fd00::/8
 
 // ---- a signer's insides
 
@@ -55,8 +57,11 @@ static int setup(void **state)
     keys.serial_generation = 1;
     fixture_profile_init(&server_profile, "server");
     fixture_profile_init(&corp_profile, "corp");
+    assert_ok(address_range_parse(&corp_networks[0], SLICE_LIT("10.0.0.0/8")));
+    assert_ok(address_range_parse(&corp_networks[1], SLICE_LIT("fd00::/8")));
     corp_profile.names[0] = "corp.example";
     corp_profile.settings.names.count = 1;
+    corp_profile.settings.networks = (struct config_list){corp_networks, COUNT_OF(corp_networks)};
     corp_profile.kinds[0] = "P-256";
     corp_profile.settings.key_kinds.count = 1;
     fixture_profile_remake(&corp_profile);
@@ -129,6 +134,21 @@ static void address(struct intent *in)
 {
     in->names[0] = (struct identifier){IDENTIFIER_IP, SLICE_LIT("\x7f\0\0\1")};
 }
+static void last_name(struct intent *in, struct slice octets)
+{
+    in->names[in->name_count - 1] = (struct identifier){IDENTIFIER_IP, octets};
+}
+static void address_v4(struct intent *in) { last_name(in, SLICE_LIT("\x0a\1\2\3")); }
+static void address_v6(struct intent *in)
+{
+    last_name(in, SLICE_LIT("\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"));
+}
+static void address_v4_outside(struct intent *in) { last_name(in, SLICE_LIT("\x0b\1\2\3")); }
+static void address_v6_outside(struct intent *in)
+{
+    last_name(in, SLICE_LIT("\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1"));
+}
+static void address_of_5(struct intent *in) { last_name(in, SLICE_LIT("\x0a\1\2\3\4")); }
 static void no_names(struct intent *in) { in->name_count = 0; }
 static void names_101(struct intent *in)
 {
@@ -189,6 +209,11 @@ static const struct {
     {"a wildcard", corp_at, wildcard, STATUS(REFUSED), "a name is outside"},
     {"a wildcard where the profile has them", good_at, wildcard_any, 0, NULL},
     {"an address", good_at, address, STATUS(REFUSED), "a name is outside"},
+    {"an address of the profile's", corp_at, address_v4, 0, NULL},
+    {"an IPv6 address of the profile's", corp_at, address_v6, 0, NULL},
+    {"an address outside", corp_at, address_v4_outside, STATUS(REFUSED), "a name is outside"},
+    {"an IPv6 address outside", corp_at, address_v6_outside, STATUS(REFUSED), "a name is outside"},
+    {"an address of five octets", corp_at, address_of_5, STATUS(REFUSED), "a name is outside"},
     {"no names", good_at, no_names, STATUS(REFUSED), "1 to 100 names"},
     {"101 names", good_at, names_101, STATUS(REFUSED), "1 to 100 names"},
     {"a CRL shard", good_at, crl_shard, STATUS(REFUSED), "no CRL shards"},
@@ -249,24 +274,32 @@ static void bounds_each_caller(void **state)
     static const char *server_only[] = {"server"}, *corp[] = {"corp.example"};
     static const struct caller_settings callers[] = {
         {.name = "eu", .profiles = {server_only, 1}, .rate_per_s = 10},
-        {.name = "default", .names = {corp, 1}, .rate_per_s = 10}};
+        {.name = "default", .names = {corp, 1}, .rate_per_s = 10},
+        {.name = "any", .rate_per_s = 10},
+        {.name = "ten", .names = {corp, 1}, .networks = {corp_networks, 1}, .rate_per_s = 10}};
     static const struct {
         const char *role, *want; // NULL: may be signed
         bool corp;
+        void (*change)(struct intent *);
     } cases[] = {
-        {"urn:certmill:role:acme:eu", NULL, false},
-        {"urn:certmill:role:acme:eu", "may not use the profile", true},
-        {"urn:certmill:role:acme", "outside what this caller may ask for", false},
-        {"urn:certmill:role:acme", NULL, true},
-        {"urn:certmill:role:acme:us", "not among `callers`", true},
-        {"urn:certmill:role:acme:EU", "not among `callers`", false},
-        {"urn:certmill:role:acme:", "not among `callers`", false},
+        {"urn:certmill:role:acme:any", NULL, true, address_v6},
+        {"urn:certmill:role:acme:ten", NULL, true, address_v4},
+        {"urn:certmill:role:acme:ten", "outside what this caller may ask for", true, address_v6},
+        {"urn:certmill:role:acme", "outside what this caller may ask for", true, address_v4},
+        {"urn:certmill:role:acme:eu", NULL, false, nothing},
+        {"urn:certmill:role:acme:eu", "may not use the profile", true, nothing},
+        {"urn:certmill:role:acme", "outside what this caller may ask for", false, nothing},
+        {"urn:certmill:role:acme", NULL, true, nothing},
+        {"urn:certmill:role:acme:us", "not among `callers`", true, nothing},
+        {"urn:certmill:role:acme:EU", "not among `callers`", false, nothing},
+        {"urn:certmill:role:acme:", "not among `callers`", false, nothing},
     };
     (void)state;
     settings.callers = (struct config_list){(void *)(uintptr_t)callers, COUNT_OF(callers)};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct intent in = cases[i].corp ? corp_at(FIXTURE_NOW_S) : good_at(FIXTURE_NOW_S);
         int status;
+        cases[i].change(&in);
         asking = cases[i].role;
         const char *got = judged(&in, FIXTURE_NOW_S, &status);
         bool right = cases[i].want == NULL ? got == NULL
@@ -852,7 +885,13 @@ static void name_nul(Certmill__Signer__V1__Intent *m)
     static uint8_t name[] = "a\0.internal.test";
     m->names[0]->value = (ProtobufCBinaryData){sizeof name - 1, name};
 }
-static void name_type(Certmill__Signer__V1__Intent *m) { m->names[0]->type = 2; }
+static void name_type(Certmill__Signer__V1__Intent *m)
+{
+    static uint8_t octets[5] = {10, 0, 0, 1, 1};
+    m->names[m->n_names - 1]->type = 2;
+    m->names[m->n_names - 1]->value = (ProtobufCBinaryData){sizeof octets, octets};
+}
+static void name_type_other(Certmill__Signer__V1__Intent *m) { m->names[0]->type = 3; }
 static void evidence(Certmill__Signer__V1__Intent *m)
 {
     static uint8_t jws[] = "{}";
@@ -887,7 +926,8 @@ static const struct {
     {"a capital letter", name_capital, STATUS(REFUSED), "canonical"},
     {"a wildcard in the middle", name_wildcard, STATUS(REFUSED), "canonical"},
     {"a NUL in a name", name_nul, STATUS(REFUSED), "canonical"},
-    {"an address", name_type, STATUS(REFUSED), "not a DNS name"},
+    {"an address of five octets", name_type, STATUS(REFUSED), "not 4 or 16 octets"},
+    {"another type of name", name_type_other, STATUS(REFUSED), "neither a DNS name nor an address"},
     {"a finalize JWS", evidence, STATUS(REFUSED), "does not understand"},
     {"a receipt", receipts, STATUS(REFUSED), "does not understand"},
 };
