@@ -10,9 +10,10 @@ from certmill import Dev, Responder, check  # noqa: E402
 import problems  # noqa: E402
 import rfc8555_6  # noqa: E402
 import rfc8555_7  # noqa: E402
+import threats  # noqa: E402
 from cases import Context  # noqa: E402
 
-MODULES = (rfc8555_6, rfc8555_7, problems)
+MODULES = (rfc8555_6, rfc8555_7, threats, problems)
 
 
 def cases_of(module):
