@@ -175,11 +175,14 @@ void order_new(struct request *r)
         request_fail(r, PROBLEM_MALFORMED, "newOrder needs a payload");
         return;
     }
+    size_t count;
+    struct identifier *ids = identifiers_take(r, &count); // NULL: answered, and `r` is gone
+    if (ids == NULL || dates_refused(r)) return;
     struct order_new *n = REQUEST_NEW(r, struct order_new);
     if (n == NULL) return;
     n->r = r;
-    n->ids = identifiers_take(r, &n->count);
-    if (n->ids == NULL || dates_refused(r)) return;
+    n->ids = ids;
+    n->count = count;
     r->user = n;
     binding_key_read(r, on_key);
 }
