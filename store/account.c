@@ -1,19 +1,20 @@
 // account: accounts by id and by key.
 #include "store/internal.h"
 
-void account_row_read(struct account_row *out, const PGresult *r, int i, struct store_cmd *cmd)
+void account_row_read(struct account_row *out, const PGresult *r, int i, int first,
+                      struct store_cmd *cmd)
 {
-    *out = (struct account_row){.id = col_id(r, i, 0),
-                                .tenant = col_dup(r, i, 1, cmd),
-                                .status = (enum account_status)col_int(r, i, 2),
-                                .key_version = (uint32_t)col_int(r, i, 3),
-                                .spki = col_dup(r, i, 4, cmd),
-                                .contact = col_dup(r, i, 6, cmd),
-                                .terms_agreed = col_bool(r, i, 7),
-                                .eab_kid = col_dup(r, i, 8, cmd),
-                                .created_at_us = col_int(r, i, 9),
-                                .eab_binding = col_dup(r, i, 10, cmd)};
-    struct slice thumbprint = col_bytes(r, i, 5);
+    *out = (struct account_row){.id = col_id(r, i, first),
+                                .tenant = col_dup(r, i, first + 1, cmd),
+                                .status = (enum account_status)col_int(r, i, first + 2),
+                                .key_version = (uint32_t)col_int(r, i, first + 3),
+                                .spki = col_dup(r, i, first + 4, cmd),
+                                .contact = col_dup(r, i, first + 6, cmd),
+                                .terms_agreed = col_bool(r, i, first + 7),
+                                .eab_kid = col_dup(r, i, first + 8, cmd),
+                                .created_at_us = col_int(r, i, first + 9),
+                                .eab_binding = col_dup(r, i, first + 10, cmd)};
+    struct slice thumbprint = col_bytes(r, i, first + 5);
     if (thumbprint.n == sizeof out->thumbprint) memcpy(out->thumbprint, thumbprint.p, thumbprint.n);
 }
 
@@ -31,7 +32,7 @@ static void on_created(struct flush *f, const PGresult *r, struct store_cmd *onl
         struct store_account_create *c = (struct store_account_create *)cmd;
         for (int i = 0; i < PQntuples(r); i++) {
             if (!is_key(r, i, c->row.tenant, c->row.thumbprint)) continue;
-            account_row_read(&c->out, r, i, cmd);
+            account_row_read(&c->out, r, i, 0, cmd);
             c->created = id_eq(&c->out.id, &c->row.id);
             c->refused = 0; // it is there all the same
         }
@@ -151,7 +152,7 @@ static void on_got(struct flush *f, const PGresult *r, struct store_cmd *only)
         for (int i = 0; i < PQntuples(r) && !c->found; i++) {
             struct id id = col_id(r, i, 0);
             c->found = c->by_id ? id_eq(&id, &c->id) : is_key(r, i, c->tenant, c->thumbprint);
-            if (c->found) account_row_read(&c->out, r, i, cmd);
+            if (c->found) account_row_read(&c->out, r, i, 0, cmd);
         }
     }
 }

@@ -24,7 +24,7 @@ static void on_updated_rows(struct flush *f, const PGresult *r, struct store_cmd
         struct store_account_update *c = (struct store_account_update *)cmd;
         for (int i = 0; i < PQntuples(r); i++) {
             struct id id = col_id(r, i, 0);
-            if (id_eq(&id, &c->id)) account_row_read(&c->out, r, i, cmd);
+            if (id_eq(&id, &c->id)) account_row_read(&c->out, r, i, 0, cmd);
         }
     }
 }
@@ -34,7 +34,7 @@ static void on_updated_rows(struct flush *f, const PGresult *r, struct store_cmd
 // repeat of a deactivation finds the account deactivated, which is what it wanted.
 void account_update_send(struct flush *f)
 {
-    static const enum pg_type types[] = {PG_UUID, PG_INT8, PG_BOOL, PG_TEXT, PG_BOOL};
+    static const enum pg_type types[] = {PG_UUID, PG_INT8, PG_BOOL, PG_TEXT, PG_BOOL, PG_BOOL};
     struct params p, q;
     size_t at = 0;
     params_init(&p);
@@ -49,20 +49,23 @@ void account_update_send(struct flush *f)
         params_put_bool(&p, 2, c->set_contact);
         params_put_text(&p, 3, c->contact);
         params_put_bool(&p, 4, c->deactivate);
+        params_put_bool(&p, 5, c->revoke);
         params_put_id(&q, id, &c->id);
     }
     flush_add(
         f, &p, on_updated,
-        "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY t(id, "
-        "key_version, set_contact, contact, deactivate, n)), "
-        "d AS (SELECT t.*, CASE WHEN a.id IS NULL THEN 2 WHEN a.key_version <> t.key_version THEN "
+        "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY t(id, "
+        "key_version, set_contact, contact, deactivate, revoke, n)), "
+        "d AS (SELECT t.*, CASE WHEN a.id IS NULL THEN 2 WHEN t.revoke THEN CASE WHEN a.status IN "
+        "(1, 3) THEN 1 ELSE 3 END WHEN a.key_version <> t.key_version THEN "
         "4 WHEN a.status = 1 OR (a.status = 2 AND t.deactivate) THEN 1 ELSE 3 END AS outcome "
         "FROM t LEFT JOIN accounts a ON a.id = t.id), "
         "m AS (SELECT id, (array_agg(contact ORDER BY n DESC) FILTER (WHERE set_contact))[1] AS "
-        "contact, bool_or(deactivate) AS deactivate FROM d WHERE outcome "
+        "contact, bool_or(deactivate) AS deactivate, bool_or(revoke) AS revoke FROM d WHERE "
+        "outcome "
         "= 1 GROUP BY id), "
         "u AS (UPDATE accounts a SET contact = coalesce(m.contact, a.contact), status = CASE WHEN "
-        "m.deactivate THEN 2 ELSE a.status END FROM "
+        "m.revoke THEN 3 WHEN m.deactivate THEN 2 ELSE a.status END FROM "
         "m WHERE a.id = m.id AND a.status = 1) "
         "SELECT n, outcome::bigint FROM d");
     flush_add(f, &q, on_updated_rows,
@@ -100,7 +103,7 @@ static void on_key_rows(struct flush *f, const PGresult *r, struct store_cmd *on
         struct store_account_key_change *c = (struct store_account_key_change *)cmd;
         for (int i = 0; i < PQntuples(r); i++) {
             struct id id = col_id(r, i, 0);
-            if (id_eq(&id, &c->id)) account_row_read(&c->out, r, i, cmd);
+            if (id_eq(&id, &c->id)) account_row_read(&c->out, r, i, 0, cmd);
         }
     }
 }

@@ -34,6 +34,8 @@ enum cmd_kind {
     CMD_ACCOUNT_GET = CMD_WRITE_COUNT,
     CMD_EAB_GET,
     CMD_EAB_LIST,
+    CMD_ACCOUNTS_LIST,
+    CMD_CERTIFICATES_LIST,
     CMD_ORDER_GET,
     CMD_ORDERS_LIST,
     CMD_AUTHZ_GET,
@@ -152,6 +154,8 @@ void eab_create_send(struct flush *f);
 void eab_change_send(struct flush *f);
 void eab_get_send(struct flush *f);
 void eab_list_send(struct flush *f);
+void accounts_list_send(struct flush *f);
+void certificates_list_send(struct flush *f);
 void order_create_send(struct flush *f);
 void order_get_send(struct flush *f);
 void orders_list_send(struct flush *f);
@@ -179,9 +183,10 @@ void lease_take_send(struct flush *f);
 #define ACCOUNT_COLUMNS                                                                          \
     "a.id, a.tenant, a.status::bigint, a.key_version::bigint, a.spki, a.thumbprint, a.contact, " \
     "a.terms_agreed, a.eab_kid, a.created_at, a.eab_binding"
-// account_row_read reads row `i` of a result with exactly those columns; what does not fit into the
-// command's arena marks it CMD_FULL.
-void account_row_read(struct account_row *out, const PGresult *r, int i, struct store_cmd *cmd);
+// account_row_read reads row `i` of a result with those columns from column `first` on; what does
+// not fit into the command's arena marks it CMD_FULL.
+void account_row_read(struct account_row *out, const PGresult *r, int i, int first,
+                      struct store_cmd *cmd);
 
 // ---- eab.c
 // eab_locks_send locks the keys that accounts of this flush are made by or that are changed in it,

@@ -137,18 +137,36 @@ enum account_outcome {
 };
 
 // store_account_update sets what is asked for, or all of it not (RFC 8555 sections 7.3.2
-// and 7.3.6). `out` is the row as it is after the commit, also when nothing was changed; empty when
-// there is none.
+// and 7.3.6). `revoke` is the server's own end of an account (section 7.1.2), whatever its key: a
+// valid one becomes revoked, another stays. `out` is the row as it is after the commit, also when
+// nothing was changed; empty when there is none.
 struct store_account_update {
     struct store_cmd cmd;
     struct id id;
     uint32_t key_version;
-    bool set_contact, deactivate;
+    bool set_contact, deactivate, revoke;
     struct slice contact; // JSON array text, when set_contact
     enum account_outcome outcome;
     struct account_row out;
 };
 void store_account_update(struct store *s, struct store_account_update *c);
+
+// store_accounts_list reads accounts newest first that are older than `before` (all-zero: from the
+// newest), of one tenant and binding key unless these are empty, of one status unless it is 0; at
+// most `limit`, 1..ADMIN_PAGE_MAX. `next` is `before` of the next page, all-zero: there is none; a
+// page may be short, or empty, and have a next one.
+enum { ADMIN_PAGE_MAX = 1000 };
+struct store_accounts_list {
+    struct store_cmd cmd;
+    struct slice tenant, eab_kid;
+    enum account_status status;
+    struct id before;
+    unsigned limit;
+    struct account_row *out;
+    size_t out_count;
+    struct id next;
+};
+void store_accounts_list(struct store *s, struct store_accounts_list *c);
 
 // store_account_key_change gives the account another key and sets the old one free, unless an
 // account of the tenant has the new key (RFC 8555 section 7.3.5). The version grows by one. Of
@@ -169,7 +187,7 @@ void store_account_key_change(struct store *s, struct store_account_key_change *
 // ---- external account binding keys (RFC 8555 section 7.3.4)
 enum eab_status { EAB_ENABLED = 1, EAB_DISABLED };
 enum eab_algorithm { EAB_HS256 = 1, EAB_HS384 = 2, EAB_HS512 = 4 }; // bits: which are taken
-enum { EAB_KID_MAX = 64, EAB_IMPORT_MAX = 1000 };
+enum { EAB_KID_MAX = 64, EAB_IMPORT_MAX = 10000 };
 
 struct eab_row {
     struct slice tenant, kid;
@@ -209,7 +227,6 @@ void store_eab_get(struct store *s, struct store_eab_get *c);
 // store_eab_list reads keys in the order of tenant and kid, behind (after_tenant, after_kid), both
 // empty: from the first; of one tenant unless `tenant` is empty; at most `limit`,
 // 1..ADMIN_PAGE_MAX. `more` says that there are others.
-enum { ADMIN_PAGE_MAX = 1000 };
 struct store_eab_list {
     struct store_cmd cmd;
     struct slice tenant, after_tenant, after_kid;
@@ -221,7 +238,7 @@ struct store_eab_list {
 void store_eab_list(struct store *s, struct store_eab_list *c);
 
 // store_eab_change sets what `what` asks for (eab_change bits). A new secret makes the present one
-// the previous one, taken for `overlap_us` more. `found` false: no such key.
+// the previous one, taken for `overlap_us` more; 0: it is gone. `found` false: no such key.
 enum eab_change {
     EAB_SET_STATUS = 1,
     EAB_SET_SECRET = 2,
@@ -590,6 +607,35 @@ struct store_rate_take {
     int64_t until_us;
 };
 void store_rate_take(struct store *s, struct store_rate_take *c);
+
+// store_certificates_list reads certificates, those of the newest orders first; `before` and `next`
+// are ids of orders, as in store_accounts_list. What is not empty or zero bounds the list: tenant,
+// profile, account, one identifier, the time of not_before (from, until; seconds), or one serial.
+// Without `with_der` their DER stays empty.
+struct certificate_row {
+    struct id order, account;
+    struct slice tenant, profile;
+    struct slice identifiers; // of the order, identifiers_encode form
+    uint8_t serial[SERIAL_LEN];
+    uint16_t issuer;
+    int64_t not_before, not_after;
+    struct slice der;
+};
+struct store_certificates_list {
+    struct store_cmd cmd;
+    struct slice tenant, profile;
+    struct id account;
+    struct identifier identifier;
+    int64_t issued_from, issued_until;
+    bool by_serial, with_der;
+    uint8_t serial[SERIAL_LEN];
+    struct id before;
+    unsigned limit;
+    struct certificate_row *out;
+    size_t out_count;
+    struct id next;
+};
+void store_certificates_list(struct store *s, struct store_certificates_list *c);
 
 // store_order_invalidate moves PROCESSING -> INVALID with `error` (reaper, or the signer refused
 // for good). `done_now` false: it was not PROCESSING, `order_status` says what it is (0: no such

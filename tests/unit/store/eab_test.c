@@ -345,7 +345,9 @@ static void a_rotation_takes_both_secrets_for_a_while(void **state)
     assert_int_equal(refusal(&old), 0);
     struct eab_row third = key;
     third.secret = SLICE_LIT("a third");
-    (void)change(&third, EAB_SET_SECRET, 0); // at once
+    out = change(&third, EAB_SET_SECRET, 0); // at once
+    assert_slice_str(out.previous, "");
+    assert_int_equal(out.previous_until_us, 0);
     assert_int_equal(refusal(&old), EAB_ROTATED);
     assert_int_equal(refusal(&fresh), EAB_ROTATED);
     assert_int_equal(refusal(&third), 0);
