@@ -40,7 +40,8 @@ static const char usage[] =
     "\n"
     "Makes, in DIR, a root CA (root/, not needed at run time: take it offline), an issuing CA, the "
     "serial key, an internal root with the\n"
-    "certificates of signer, front ends and operators, and the front ends' server certificate. "
+    "certificates of signer, front ends, operators and administrators, and the front ends' server "
+    "certificate. "
     "Nothing that exists is written over.\n"
     "\n"
     "  --key-type T          of the issuing CA: p256 (default), p384, rsa2048, rsa3072, rsa4096\n"
@@ -372,8 +373,8 @@ static bool make_all(struct ceremony *c)
            key_put(c, "internal-root.key", c->internal_key, c->passphrase) &&
            cert_put(c, "internal-root.pem", c->internal, NULL) &&
            leaf_put(c, LEAF_SIGNER, &c->signer) && leaf_put(c, LEAF_ACME, NULL) &&
-           leaf_put(c, LEAF_OPERATOR, NULL) && leaf_put(c, LEAF_SERVER, &c->server) &&
-           cert_put(c, "root.pem", c->root, NULL);
+           leaf_put(c, LEAF_OPERATOR, NULL) && leaf_put(c, LEAF_ADMIN, NULL) &&
+           leaf_put(c, LEAF_SERVER, &c->server) && cert_put(c, "root.pem", c->root, NULL);
 }
 
 static void fingerprint_print(const char *what, X509 *cert)

@@ -15,6 +15,7 @@ static const struct {
     [LEAF_SIGNER] = {"signer", "signer", "urn:certmill:role:signer"},
     [LEAF_ACME] = {"acme", "acme", "urn:certmill:role:acme"},
     [LEAF_OPERATOR] = {"operator", "operator", "urn:certmill:role:operator"},
+    [LEAF_ADMIN] = {"admin", "admin", "urn:certmill:role:admin"},
     [LEAF_SERVER] = {"server", "certmill", NULL},
 };
 

@@ -1,18 +1,19 @@
-// leaf: the certificates of the installation's own programs: those of signers, front ends and
-// operators come from the internal root and carry a role, the front ends' server certificate comes
-// from the issuing CA. They live 90 days and are made anew at half of that. One thread.
+// leaf: the certificates of the installation's own programs: those of signers, front ends,
+// operators and administrators come from the internal root and carry a role, the front ends' server
+// certificate comes from the issuing CA. They live 90 days and are made anew at half of that. One
+// thread.
 #pragma once
 #include <openssl/x509.h>
 
 #include "proto/base/arena.h"
 #include "proto/der/cert.h"
 
-enum leaf_kind { LEAF_SIGNER, LEAF_ACME, LEAF_OPERATOR, LEAF_SERVER, LEAF_KINDS };
+enum leaf_kind { LEAF_SIGNER, LEAF_ACME, LEAF_OPERATOR, LEAF_ADMIN, LEAF_SERVER, LEAF_KINDS };
 
 // struct leaf_names: DNS names and addresses in a certificate; NULL-terminated lists, NULL: none.
 struct leaf_names {
     const char *const *dns, *const *ips;
-    const char *role; // of a group of front ends; NULL: the kind's own
+    const char *role; // of a group of front ends, or one administrator; NULL: the kind's own
 };
 
 // leaf_file is the name of its files without ending: "acme" for acme.pem and acme.key. leaf_role is

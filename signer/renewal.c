@@ -49,11 +49,11 @@ struct err renewal_make(struct buf *out_chain, struct buf *out_der, char note[KE
 
 static const char usage[] =
     "usage: certmill-signer renew --dir DIR --passphrase-file FILE [--force|--ended] [--front-end "
-    "GROUP]\n"
+    "GROUP|--admin NAME]\n"
     "\n"
     "Makes anew, with new keys, the certificates of our own programs in DIR (signer, acme, "
     "operator, "
-    "server) that are past half of their\n"
+    "admin, server) that are past half of their\n"
     "life. Running signers and front ends renew theirs by themselves; this is for an installation "
     "that was switched off for too long.\n"
     "Stop the signer first, and give the new files to the front ends.\n"
@@ -62,10 +62,14 @@ static const char usage[] =
     "  --ended   only those that have ended: the others can renew themselves\n"
     "  --front-end GROUP  instead, acme-GROUP of a group of front ends, which `callers` in the "
     "signer's configuration may bound;\n"
-    "                     made when it is not there\n";
+    "                     made when it is not there\n"
+    "  --admin NAME       instead, admin-NAME of one administrator, whose name is in the audit log "
+    "then; made when it is not\n"
+    "                     there\n";
 
 struct command {
     const char *dir, *passphrase_file, *group;
+    enum leaf_kind group_kind; // LEAF_ACME: of front ends, LEAF_ADMIN: one administrator
     bool force, ended;
     int dirfd;
     int64_t now_s;
@@ -135,11 +139,11 @@ static bool all_renew(struct command *c)
 static bool group_renew(struct command *c)
 {
     char file[PATH_LEN], role[PATH_LEN], path[PATH_LEN + 4];
-    snprintf(file, sizeof file, "%s-%s", leaf_file(LEAF_ACME), c->group);
-    snprintf(role, sizeof role, "%s:%s", leaf_role(LEAF_ACME), c->group);
+    snprintf(file, sizeof file, "%s-%s", leaf_file(c->group_kind), c->group);
+    snprintf(role, sizeof role, "%s:%s", leaf_role(c->group_kind), c->group);
     snprintf(path, sizeof path, "%s.pem", file);
     c->force |= faccessat(c->dirfd, path, F_OK, 0) != 0;
-    return renew(c, LEAF_ACME, file, role);
+    return renew(c, c->group_kind, file, role);
 }
 
 static int run(struct command *c)
@@ -156,14 +160,13 @@ static int run(struct command *c)
 
 int renewal_main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"dir", 1, NULL, 'd'},
-                                          {"passphrase-file", 1, NULL, 'p'},
-                                          {"force", 0, NULL, 'f'},
-                                          {"ended", 0, NULL, 'e'},
-                                          {"front-end", 1, NULL, 'g'},
-                                          {"help", 0, NULL, 'h'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"dir", 1, NULL, 'd'},       {"passphrase-file", 1, NULL, 'p'},
+        {"force", 0, NULL, 'f'},     {"ended", 0, NULL, 'e'},
+        {"front-end", 1, NULL, 'g'}, {"admin", 1, NULL, 'a'},
+        {"help", 0, NULL, 'h'},      {0}};
     struct command c = {.dirfd = -1};
+    bool twice = false;
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (o == 'd')
             c.dir = optarg;
@@ -173,17 +176,19 @@ int renewal_main(int argc, char **argv)
             c.force = true;
         else if (o == 'e')
             c.ended = true;
-        else if (o == 'g')
+        else if (o == 'g' || o == 'a') {
+            twice |= c.group != NULL;
             c.group = optarg;
-        else
+            c.group_kind = o == 'g' ? LEAF_ACME : LEAF_ADMIN;
+        } else
             return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
     }
-    if (c.dir == NULL || optind != argc) return fputs(usage, stderr), 2;
+    if (c.dir == NULL || optind != argc || twice) return fputs(usage, stderr), 2;
     if (c.group != NULL && !group_name_plain(c.group))
         return fprintf(stderr,
-                       "certmill-signer: renew: --front-end \"%.80s\" is not 1 to 32 lower-case "
+                       "certmill-signer: renew: %s \"%.80s\" is not 1 to 32 lower-case "
                        "letters, digits or hyphens\n",
-                       c.group),
+                       c.group_kind == LEAF_ACME ? "--front-end" : "--admin", c.group),
                2;
     if (failed(clock_start()))
         return fputs("certmill-signer: renew: CERTMILL_TEST_CLOCK_OFFSET_S is not a number of "

@@ -110,12 +110,12 @@ def by_hand(dev):
     """certmill-signer renew: all with --force, nothing that is fresh without."""
     folder = os.path.join(dev.state, "signer")
     command = [os.path.join(BIN, "certmill-signer"), "renew", "--dir", folder, "--passphrase-file", os.path.join(dev.state, "passphrase")]
-    before = {name: read(dev, name + ".pem") for name in ("signer", "acme", "operator", "server")}
+    before = {name: read(dev, name + ".pem") for name in ("signer", "acme", "operator", "admin", "server")}
     env = dict(ENVIRON, CERTMILL_TEST_CLOCK_OFFSET_S=str(400 * DAY_S))
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
     check(done.returncode == 0 and done.stdout == "" and all(read(dev, n + ".pem") == pem for n, pem in before.items()), done.stdout + done.stderr)
     done = subprocess.run(command + ["--force"], capture_output=True, text=True, timeout=60, env=env)
-    check(done.returncode == 0 and done.stdout.count("renewed") == 4 and all(read(dev, n + ".pem") != pem and pair_fits(dev, n) for n, pem in before.items()), done.stdout + done.stderr)
+    check(done.returncode == 0 and done.stdout.count("renewed") == 5 and all(read(dev, n + ".pem") != pem and pair_fits(dev, n) for n, pem in before.items()), done.stdout + done.stderr)
     wrong = subprocess.run(command[:-1] + ["/dev/null"], capture_output=True, text=True, timeout=60, env=env)
     check(wrong.returncode == 1 and "passphrase" in wrong.stderr + wrong.stdout or "/dev/null" in wrong.stderr, wrong.stderr)
 
