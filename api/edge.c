@@ -150,6 +150,7 @@ void edge_identity_set(struct edge *e, const struct identity *identity)
 {
     e->identity = identity;
     if (e->server != NULL) server_tls_set(e->server, identity->server);
+    if (e->admin_server != NULL) server_tls_set(e->admin_server, identity->admin);
     if (e->signer != NULL) signer_client_tls_set(e->signer, identity->signer);
     if (e->node_rpc != NULL)
         node_rpc_tls_set(e->node_rpc, identity->cluster_server, identity->cluster_client);

@@ -87,8 +87,10 @@ struct edge {
     struct http_budget budget; // of the server's requests
     struct node_rpc *node_rpc;
     struct server *private_server; // first shard only
-    struct jobs *jobs;             // first shard only
-    struct buf scratch;            // for the one document that is being written
+    struct server *admin_server;   // first shard only; NULL: not configured
+    struct http_budget admin_budget;
+    struct jobs *jobs;  // first shard only
+    struct buf scratch; // for the one document that is being written
     struct refusal refusal;
 
     struct nonce_key nonce_key;

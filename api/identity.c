@@ -15,7 +15,7 @@
 #include "proto/err.h"
 
 enum { ARENA_MAX = 8 << 20, ATTEMPTS = 10, ATTEMPT_MS = 50 };
-enum { SERVER, SIGNER, CLUSTER };
+enum { SERVER, SIGNER, CLUSTER, ADMIN };
 
 const struct tls_files_settings *identity_files(struct tls_files_settings out[IDENTITY_FILES],
                                                 const struct settings *s)
@@ -23,6 +23,7 @@ const struct tls_files_settings *identity_files(struct tls_files_settings out[ID
     out[SERVER] = (struct tls_files_settings){.chain = s->server.chain, .key = s->server.key};
     out[SIGNER] = s->signer.tls;
     out[CLUSTER] = s->cluster.tls;
+    out[ADMIN] = s->admin.tls;
     return out;
 }
 
@@ -81,10 +82,13 @@ static struct err contexts_make(struct identity *i, char *note, size_t n,
                                           .alpn_h2 = true}));
     TRY(context_make(&i->cluster_server, note, n, true, &f[CLUSTER], &t[CLUSTER],
                      (struct tls_options){.peer_required = true, .alpn_h2 = true}));
-    return context_make(&i->cluster_client, note, n, false, &f[CLUSTER], &t[CLUSTER],
-                        (struct tls_options){.peer_role = NODE_RPC_ROLE,
-                                             .peer_name_ignored = true,
-                                             .alpn_h2 = true});
+    TRY(context_make(&i->cluster_client, note, n, false, &f[CLUSTER], &t[CLUSTER],
+                     (struct tls_options){
+                         .peer_role = NODE_RPC_ROLE, .peer_name_ignored = true, .alpn_h2 = true}));
+    if (f[ADMIN].chain == NULL) return OK;
+    return context_make(
+        &i->admin, note, n, true, &f[ADMIN], &t[ADMIN],
+        (struct tls_options){.peer_required = true, .alpn_h2 = true, .alpn_http_1_1 = true});
 }
 
 static struct err load_once(struct identity *i, char *note, size_t note_size,
@@ -98,10 +102,10 @@ static struct err load_once(struct identity *i, char *note, size_t note_size,
     arena_init(&a, ARENA_MAX);
     identity_files(f, s);
     for (unsigned k = 0; k < IDENTITY_FILES && !failed(e); k++)
-        e = texts_read(&t[k], &a, note, note_size, &f[k]);
+        if (f[k].chain != NULL) e = texts_read(&t[k], &a, note, note_size, &f[k]);
     if (!failed(e)) e = contexts_make(i, note, note_size, f, t);
     for (unsigned k = 0; k < IDENTITY_FILES; k++) {
-        if (!failed(e)) leaf_note(i, k, &a, t[k].chain);
+        if (!failed(e) && f[k].chain != NULL) leaf_note(i, k, &a, t[k].chain);
         OPENSSL_cleanse((uint8_t *)(uintptr_t)t[k].key.p, t[k].key.n);
     }
     arena_fini(&a);
@@ -126,6 +130,7 @@ void identity_fini(struct identity *i)
     tls_context_free(i->signer);
     tls_context_free(i->cluster_server);
     tls_context_free(i->cluster_client);
+    tls_context_free(i->admin);
     *i = (struct identity){0};
 }
 
@@ -139,6 +144,7 @@ bool identity_stale(const struct identity *i, const struct settings *s)
         struct slice chain;
         char why[FILES_NOTE_MAX];
         uint8_t hash[IDENTITY_HASH_LEN];
+        if (f[k].chain == NULL) continue;
         arena_init(&a, ARENA_MAX);
         if (!failed(file_read(&chain, &a, why, AT_FDCWD, f[k].chain))) {
             SHA256(chain.p, chain.n, hash);

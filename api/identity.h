@@ -6,18 +6,20 @@
 #include "api/settings.h"
 #include "proto/tls/tls.h"
 
-enum { IDENTITY_FILES = 3, IDENTITY_HASH_LEN = 32 };
+// The first IDENTITY_RENEWED are renewed by this program; the others' owners do so.
+enum { IDENTITY_FILES = 4, IDENTITY_RENEWED = 3, IDENTITY_HASH_LEN = 32 };
 
 struct identity {
     struct tls_context *server; // of the listener for ACME clients
     struct tls_context *signer; // towards the signers
     struct tls_context *cluster_server, *cluster_client;
+    struct tls_context *admin; // of the listener for administrators; NULL: not configured
     uint8_t hashes[IDENTITY_FILES][IDENTITY_HASH_LEN]; // of the files' chains, as they were read
     int64_t ends_s[IDENTITY_FILES];                    // notAfter of the leaves
 };
 
 // identity_files lists chain and key of each identity: 0 the server's, 1 towards signers, 2 towards
-// other front ends.
+// other front ends, 3 the admin listener's, whose chain is NULL when there is none.
 const struct tls_files_settings *identity_files(struct tls_files_settings out[IDENTITY_FILES],
                                                 const struct settings *s);
 // identity_load reads all files; a key and a certificate that do not fit are read again for a

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/admin/listener.h"
 #include "api/events.h"
 #include "api/handover.h"
 #include "api/identity.h"
@@ -270,7 +271,10 @@ static struct err first_core_start(struct program *p, struct core *c)
     timer_set(e->shard, &c->housekeeping, TICKET_MS);
     e->jobs = jobs_start(e);
     if (e->jobs == NULL) return ERR(NO_SPACE);
-    return private_new(&e->private_server, p->note, sizeof p->note, e);
+    TRY(private_new(&e->private_server, p->note, sizeof p->note, e));
+    return e->identity->admin == NULL
+               ? OK
+               : admin_listener_new(&e->admin_server, p->note, sizeof p->note, e);
 }
 
 static struct err core_start(struct shard *shard, void *ctx)
@@ -303,6 +307,7 @@ static void core_stop(struct shard *shard, void *ctx)
     jobs_stop(e->jobs);
     server_free(e->server);
     server_free(e->private_server);
+    server_free(e->admin_server);
     validator_free(e->validator);
     signer_client_free(e->signer);
     e->signer = NULL;
@@ -382,10 +387,12 @@ static struct err addresses_check(const struct settings *s, char *note)
         const struct config_address *address;
     } rows[] = {{"acme", &s->server.address},
                 {"private", &s->private_server.address},
-                {"cluster", &s->cluster.address}};
+                {"cluster", &s->cluster.address},
+                {"admin", &s->admin.address}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        TRY(server_address_check(note, PROGRAM_NOTE_MAX, rows[i].name, &rows[i].address->address,
-                                 rows[i].address->len));
+        if (rows[i].address->len > 0)
+            TRY(server_address_check(note, PROGRAM_NOTE_MAX, rows[i].name,
+                                     &rows[i].address->address, rows[i].address->len));
     return OK;
 }
 

@@ -257,7 +257,7 @@ bool renewal_run(struct renewal *r, struct log *log, struct shard *first, const 
     bool all = true;
     if (r->asked && !asked(r, NULL, note)) return false; // the last call has not ended yet
     identity_files(files, s);
-    for (unsigned i = 0; i < IDENTITY_FILES; i++) {
+    for (unsigned i = 0; i < IDENTITY_RENEWED; i++) {
         struct pair p = {.r = r, .files = &files[i], .server = i == 0};
         bool again = false;
         for (unsigned k = 0; k < i; k++) again |= strcmp(files[k].chain, files[i].chain) == 0;

@@ -104,6 +104,25 @@ static const struct setting private_rows[] = {
      .help = "Where /livez, /readyz and /metrics are served, without TLS: keep it private."},
     {0},
 };
+static const struct setting admin_tls_rows[] = {
+    FILE_OF("chain", admin.tls.chain,
+            "PEM file with a certificate chain that names this host for the callers, such as that "
+            "of `server`. Read again on SIGHUP and when it has changed."),
+    FILE_OF("key", admin.tls.key, "PEM file with its private key."),
+    FILE_OF("trust", admin.tls.trust,
+            "PEM file with the internal root, from which the callers' certificates come. Never the "
+            "CA that customers' certificates come from."),
+    {0},
+};
+static const struct setting admin_rows[] = {
+    {.key = "address",
+     .type = SETTING_ADDRESS,
+     IN(struct settings, admin.address),
+     .help = "Where the admin operations are served (HTTPS, mutual TLS; docs/openapi.json) to "
+             "callers with the role `urn:certmill:role:admin`."},
+    {.key = "tls", .type = SETTING_GROUP, .rows = admin_tls_rows, .help = "Mutual TLS."},
+    {0},
+};
 static const struct setting database_rows[] = {
     {.key = "conninfo",
      .type = SETTING_STRING,
@@ -213,6 +232,11 @@ const struct setting settings_table[] = {
      .type = SETTING_GROUP,
      .rows = private_rows,
      .help = "The listener for operators."},
+    {.key = "admin",
+     .type = SETTING_GROUP,
+     .optional = true,
+     .rows = admin_rows,
+     .help = "The listener for administrators; without this group there is none."},
     {.key = "database",
      .type = SETTING_GROUP,
      .rows = database_rows,

@@ -68,6 +68,10 @@ struct settings {
         struct config_address address;
     } private_server;
     struct {
+        struct config_address address; // absent: no admin listener
+        struct tls_files_settings tls;
+    } admin;
+    struct {
         const char *conninfo;
         int64_t write_conns, batch_max, linger_ms, queue_max, queue_age_ms;
     } database;

@@ -107,7 +107,7 @@ struct admin_call {
     struct admin_value values[ADMIN_PARAMS_MAX];
     void (*done)(struct admin_call *c, unsigned status, struct slice body);
     void *ctx;
-    void *user; // the handler's, between its steps
+    struct buf out; // the document
 };
 
 // admin_call_new makes a call without values. NULL without memory.
@@ -134,10 +134,16 @@ static inline bool admin_has(const struct admin_call *c, const char *name)
 }
 // admin_line_next takes the next line that is not empty off a MANY; false at the end.
 bool admin_line_next(struct slice *out, struct slice *rest);
+// What says "answered" has ended the call: it is gone.
 // admin_tenant is the tenant that `tenant` names, or the default one. NULL: answered.
 const struct tenant *admin_tenant(struct admin_call *c);
 // admin_limit is `limit`, 100 unless given.
 unsigned admin_limit(const struct admin_call *c);
+// admin_cursor reads `cursor`, an id, zero when it was not given. False: answered.
+bool admin_cursor(struct admin_call *c, struct id *out);
+// ADMIN_NEW is a zeroed struct in the call's arena; NULL: answered.
+void *admin_new(struct admin_call *c, size_t size);
+#define ADMIN_NEW(c, type) ((type *)admin_new((c), sizeof(type)))
 // admin_begin begins the document; admin_respond ends the call with it, admin_respond_status with
 // another status than the operation's. admin_fail ends it with a problem (RFC 9457); admin_fail_err
 // for an error of the store or of memory.

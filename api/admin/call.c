@@ -7,7 +7,7 @@
 #include "api/request.h"
 #include "proto/err.h"
 
-enum { LIMIT_DEFAULT = 100, ABOUT_MAX = 512 };
+enum { LIMIT_DEFAULT = 100, ABOUT_MAX = 512, DOCUMENT_MAX = 4 << 20 };
 
 struct admin_call *admin_call_new(struct edge *e, struct arena *a, const struct admin_operation *op,
                                   const char *who)
@@ -18,6 +18,7 @@ struct admin_call *admin_call_new(struct edge *e, struct arena *a, const struct 
     c->arena = a;
     c->op = op;
     c->who = who;
+    buf_init(&c->out, DOCUMENT_MAX);
     return c;
 }
 
@@ -49,6 +50,21 @@ unsigned admin_limit(const struct admin_call *c)
     return v->present ? (unsigned)v->number : LIMIT_DEFAULT;
 }
 
+bool admin_cursor(struct admin_call *c, struct id *out)
+{
+    const struct admin_value *v = admin_value(c, "cursor");
+    if (!v->present || !failed(id_parse(out, v->text))) return true;
+    admin_fail(c, 400, "\"cursor\" is not one of this list: take \"next\" of an answer");
+    return false;
+}
+
+void *admin_new(struct admin_call *c, size_t size)
+{
+    void *p = arena_calloc(c->arena, size);
+    if (p == NULL) admin_fail_err(c, ERR(NO_SPACE));
+    return p;
+}
+
 // ---- answers
 
 // about_write says what the call was about: its texts, which are never secrets.
@@ -69,8 +85,10 @@ static void about_write(const struct admin_call *c, char out[ABOUT_MAX])
     }
 }
 
-static void finish(struct admin_call *c, unsigned status, struct slice body)
+// finish: the call is gone after `done`. Documents may hold a secret that was made.
+static void finish(struct admin_call *c, unsigned status)
 {
+    struct buf out = c->out;
     char about[ABOUT_MAX], operation[64];
     about_write(c, about);
     snprintf(operation, sizeof operation, "%s %s", c->op->noun, c->op->verb);
@@ -78,12 +96,14 @@ static void finish(struct admin_call *c, unsigned status, struct slice body)
         (c->op->flags & ADMIN_CHANGES) != 0 ? &EVENT_ADMIN_CHANGED : &EVENT_ADMIN_READ, NULL,
         LOG_STR("operation", operation), LOG_STR("who", c->who), LOG_STR("about", about),
         LOG_INT("status", status));
-    c->done(c, status, body);
+    c->done(c, status, buf_slice(&out));
+    buf_wipe_fini(&out);
 }
 
 void admin_begin(struct admin_call *c, struct json_out *o)
 {
-    json_out_begin(o, edge_scratch(c->edge));
+    buf_clear(&c->out);
+    json_out_begin(o, &c->out);
 }
 
 void admin_respond(struct admin_call *c, struct json_out *o)
@@ -93,7 +113,7 @@ void admin_respond(struct admin_call *c, struct json_out *o)
         admin_fail(c, 500, "the answer is too large: ask for fewer with \"limit\" (%s)",
                    err_text(e));
     else
-        finish(c, c->op->status, buf_slice(o->buf));
+        finish(c, c->op->status);
 }
 
 struct err admin_problem_write(struct buf *out, unsigned status, const char *detail)
@@ -128,13 +148,14 @@ struct err admin_problem_write(struct buf *out, unsigned status, const char *det
 void admin_fail(struct admin_call *c, unsigned status, const char *fmt, ...)
 {
     char detail[1024];
-    struct buf *b = edge_scratch(c->edge);
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(detail, sizeof detail, fmt, ap);
     va_end(ap);
-    if (failed(admin_problem_write(b, status, detail))) buf_clear(b); // the status must do
-    finish(c, status, buf_slice(b));
+    buf_clear(&c->out);
+    if (failed(admin_problem_write(&c->out, status, detail)))
+        buf_clear(&c->out); // the status must do
+    finish(c, status);
 }
 
 void admin_fail_err(struct admin_call *c, struct err e)

@@ -4,11 +4,13 @@
 #include <openssl/mem.h>
 #include <openssl/rand.h>
 
+#include "api/admin/eab.h"
 #include "api/admin/operations.h"
 #include "proto/err.h"
 #include "proto/text/base64url.h"
 
 enum { ALGORITHMS_ALL = EAB_HS256 | EAB_HS384 | EAB_HS512 };
+static const int64_t OVERLAP_US = INT64_C(86400000000); // a day
 
 // ---- documents
 
@@ -103,22 +105,19 @@ static struct slice directory_of(struct admin_call *c, struct slice tenant)
                                   t->base_url == NULL ? host : "", t->name));
 }
 
-// key_respond answers with a key, and with its secret when there is one to show; the buffer that
-// it went through is wiped.
+// key_respond answers with a key, and with its secret when there is one to show.
 static void key_respond(struct admin_call *c, const struct eab_row *row, struct slice secret)
 {
-    struct edge *e = c->edge;
     struct json_out o;
     admin_begin(c, &o);
     json_object_begin(&o);
-    key_members_put(&o, row, edge_db_now_us(e));
+    key_members_put(&o, row, edge_db_now_us(c->edge));
     if (secret.n > 0) {
         admin_put_slice(&o, "directory", directory_of(c, row->tenant));
         secret_put(&o, secret);
     }
     json_object_end(&o);
-    admin_respond(c, &o); // the call is gone after this
-    if (secret.n > 0) OPENSSL_cleanse(e->scratch.p, e->scratch.size);
+    admin_respond(c, &o);
 }
 
 // ---- parameters
@@ -133,38 +132,21 @@ static void key_respond(struct admin_call *c, const struct eab_row *row, struct 
     {                                                                                \
         "kid", ADMIN_TEXT, ADMIN_PATH, true, .value = "KID", .help = "The key's id." \
     }
-#define BOUND_PARAMS                                                                           \
-    {"algorithms",   ADMIN_TEXTS,                                                              \
-     ADMIN_BODY,     .choice = "HS256|HS384|HS512",                                            \
-     .value = "A,B", .help = "MAC algorithms that are taken; all three unless given."},        \
-        {"expires", ADMIN_TIME, ADMIN_BODY, .value = "TIME",                                   \
-         .help = "When it makes no more accounts: 2027-01-31T00:00:00Z, 90d from now, or "     \
-                 "never."},                                                                    \
-        {"accounts_max",                                                                       \
-         ADMIN_INT,                                                                            \
-         ADMIN_BODY,                                                                           \
-         .min = 0,                                                                             \
-         .max = 1000000000,                                                                    \
-         .value = "N",                                                                         \
-         .help = "How many accounts it may make; 0: any number."},                             \
-        {"identifiers", ADMIN_TEXTS, ADMIN_BODY, .value = "A,B",                               \
-         .help = "What its accounts may order: corp.test (it and all below), .corp.test (all " \
-                 "below), 10.0.0.0/8; nothing: everything."},                                  \
-        {"profiles", ADMIN_TEXTS, ADMIN_BODY, .value = "A,B",                                  \
-         .help = "Profiles that its accounts may order; nothing: all of the tenant."},         \
-    {                                                                                          \
-        "comment", ADMIN_TEXT, ADMIN_BODY, .value = "TEXT", .help = "For people."              \
-    }
-
 const struct admin_param eab_create_params[] = {
     TENANT_PARAM(ADMIN_BODY),
     {"kid", ADMIN_TEXT, ADMIN_BODY, .value = "KID", .help = "The key's id; made up unless given."},
-    BOUND_PARAMS,
+    EAB_BOUND_PARAMS,
     {0}};
 const struct admin_param eab_update_params[] = {
-    KID_PARAM, TENANT_PARAM(ADMIN_BODY), BOUND_PARAMS, {0}};
+    KID_PARAM, TENANT_PARAM(ADMIN_BODY), EAB_BOUND_PARAMS, {0}};
 const struct admin_param eab_key_params[] = {KID_PARAM, TENANT_PARAM(ADMIN_QUERY), {0}};
 const struct admin_param eab_change_params[] = {KID_PARAM, TENANT_PARAM(ADMIN_BODY), {0}};
+const struct admin_param eab_rotate_params[] = {
+    KID_PARAM,
+    TENANT_PARAM(ADMIN_BODY),
+    {"overlap", ADMIN_DURATION, ADMIN_BODY, .value = "DURATION",
+     .help = "How long the present secret is taken, too; 24h unless given, 0s: not at all."},
+    {0}};
 const struct admin_param eab_list_params[] = {
     {"tenant", ADMIN_TEXT, ADMIN_QUERY, .value = "NAME", .help = "Of this tenant only."},
     {"limit", ADMIN_INT, ADMIN_QUERY, .min = 1, .max = ADMIN_PAGE_MAX, .value = "N",
@@ -220,14 +202,10 @@ static const char *lists_check(struct admin_call *c, const struct tenant *t)
     return NULL;
 }
 
-// bounds_take fills what the parameters say of a key's bounds. False: answered.
-static bool bounds_take(struct admin_call *c, const struct tenant *t, struct eab_row *row)
+const char *eab_bounds_read(struct admin_call *c, const struct tenant *t, struct eab_row *row)
 {
     const char *wrong = lists_check(c, t);
-    if (wrong != NULL) {
-        admin_fail(c, 400, "%s", wrong);
-        return false;
-    }
+    if (wrong != NULL) return wrong;
     row->tenant = slice_str(t->settings->name);
     row->algorithms = algorithms_of(admin_value(c, "algorithms"));
     row->expires_at_us = admin_value(c, "expires")->number;
@@ -235,9 +213,15 @@ static bool bounds_take(struct admin_call *c, const struct tenant *t, struct eab
     row->identifiers = list_json(c, admin_value(c, "identifiers"));
     row->profiles = list_json(c, admin_value(c, "profiles"));
     row->comment = admin_value(c, "comment")->text;
-    if (row->identifiers.n > 0 && row->profiles.n > 0) return true;
-    admin_fail_err(c, ERR(NO_SPACE));
-    return false;
+    return row->identifiers.n > 0 && row->profiles.n > 0 ? NULL : "the lists are too long";
+}
+
+// bounds_take answers for what is wrong: false.
+static bool bounds_take(struct admin_call *c, const struct tenant *t, struct eab_row *row)
+{
+    const char *wrong = eab_bounds_read(c, t, row);
+    if (wrong != NULL) admin_fail(c, 400, "%s", wrong);
+    return wrong == NULL;
 }
 
 // ---- create
@@ -277,7 +261,7 @@ static struct slice secret_make(struct admin_call *c, uint32_t algorithms)
     return slice_of(p, n);
 }
 
-static struct err secret_seal(struct admin_call *c, struct eab_row *row, struct slice secret)
+struct err eab_secret_seal(struct admin_call *c, struct eab_row *row, struct slice secret)
 {
     if (secret.n == 0) return ERR(NO_SPACE);
     return eab_seal(&row->secret, c->arena, c->edge->front->cluster_secret, row->tenant, row->kid,
@@ -286,15 +270,11 @@ static struct err secret_seal(struct admin_call *c, struct eab_row *row, struct 
 
 void admin_eab_create(struct admin_call *c)
 {
-    const struct tenant *t = admin_tenant(c);
     const struct admin_value *kid = admin_value(c, "kid");
-    struct create *n = t == NULL ? NULL : ARENA_NEW(c->arena, struct create);
+    const struct tenant *t = admin_tenant(c); // NULL: the call is gone
+    struct create *n = t == NULL ? NULL : ADMIN_NEW(c, struct create);
     char made[ID_TEXT_LEN + 1];
-    if (t == NULL) return;
-    if (n == NULL) {
-        admin_fail_err(c, ERR(NO_SPACE));
-        return;
-    }
+    if (n == NULL) return;
     n->c = c;
     n->row.id = edge_id(c->edge);
     n->row.status = EAB_ENABLED;
@@ -306,7 +286,7 @@ void admin_eab_create(struct admin_call *c)
     }
     if (!bounds_take(c, t, &n->row)) return;
     n->secret = secret_make(c, n->row.algorithms);
-    struct err e = secret_seal(c, &n->row, n->secret);
+    struct err e = eab_secret_seal(c, &n->row, n->secret);
     if (failed(e)) {
         admin_fail_err(c, e);
         return;
@@ -343,12 +323,8 @@ static void on_shown(struct store_cmd *cmd, struct err err)
 void admin_eab_show(struct admin_call *c)
 {
     const struct tenant *t = admin_tenant(c);
-    struct show *s = t == NULL ? NULL : ARENA_NEW(c->arena, struct show);
-    if (t == NULL) return;
-    if (s == NULL) {
-        admin_fail_err(c, ERR(NO_SPACE));
-        return;
-    }
+    struct show *s = t == NULL ? NULL : ADMIN_NEW(c, struct show);
+    if (s == NULL) return;
     s->c = c;
     s->get = (struct store_eab_get){.cmd = {.done = on_shown, .arena = c->arena},
                                     .tenant = slice_str(t->settings->name),
@@ -393,16 +369,12 @@ static void on_listed(struct store_cmd *cmd, struct err err)
 
 void admin_eab_list(struct admin_call *c)
 {
-    struct list_call *l = ARENA_NEW(c->arena, struct list_call);
+    struct list_call *l = ADMIN_NEW(c, struct list_call);
     struct slice cursor = admin_value(c, "cursor")->text;
     const uint8_t *slash = cursor.n == 0 ? NULL : memchr(cursor.p, '/', cursor.n);
-    if (admin_has(c, "tenant") && admin_tenant(c) == NULL) return;
+    if (l == NULL || (admin_has(c, "tenant") && admin_tenant(c) == NULL)) return;
     if (cursor.n > 0 && slash == NULL) {
         admin_fail(c, 400, "\"cursor\" is not one of this list: take \"next\" of an answer");
-        return;
-    }
-    if (l == NULL) {
-        admin_fail_err(c, ERR(NO_SPACE));
         return;
     }
     l->c = c;
@@ -444,12 +416,8 @@ static void on_changed(struct store_cmd *cmd, struct err err)
 static struct change *change_new(struct admin_call *c, const struct tenant **out_tenant)
 {
     const struct tenant *t = admin_tenant(c);
-    struct change *x = t == NULL ? NULL : ARENA_NEW(c->arena, struct change);
-    if (t == NULL) return NULL;
-    if (x == NULL) {
-        admin_fail_err(c, ERR(NO_SPACE));
-        return NULL;
-    }
+    struct change *x = t == NULL ? NULL : ADMIN_NEW(c, struct change);
+    if (x == NULL) return NULL;
     x->c = c;
     x->change = (struct store_eab_change){
         .cmd = {.done = on_changed, .arena = c->arena},
@@ -487,4 +455,49 @@ void admin_eab_update(struct admin_call *c)
         admin_fail(c, 400, "nothing is asked for; give what is to change");
     else
         store_eab_change(c->edge->store, &x->change);
+}
+
+// ---- rotate
+
+struct rotate {
+    struct store_eab_get get; // which algorithms the secret is for
+    struct admin_call *c;
+    int64_t overlap_us;
+};
+
+static void on_rotating(struct store_cmd *cmd, struct err err)
+{
+    struct rotate *x = LIST_OWNER(LIST_OWNER(cmd, struct store_eab_get, cmd), struct rotate, get);
+    struct admin_call *c = x->c;
+    struct change *change = failed(err) || !x->get.found ? NULL : change_new(c, NULL);
+    if (failed(err))
+        admin_fail_err(c, err);
+    else if (!x->get.found)
+        absent(c);
+    if (change == NULL) return;
+    change->secret = secret_make(c, x->get.out.algorithms);
+    struct err e = eab_secret_seal(c, &change->change.row, change->secret);
+    if (failed(e)) {
+        admin_fail_err(c, e);
+        return;
+    }
+    change->change.what = EAB_SET_SECRET;
+    change->change.overlap_us = x->overlap_us;
+    store_eab_change(c->edge->store, &change->change);
+}
+
+// admin_eab_rotate: the key id, its bounds and its accounts stay, so that nothing but the secret
+// has to be given to those who use it.
+void admin_eab_rotate(struct admin_call *c)
+{
+    const struct admin_value *overlap = admin_value(c, "overlap");
+    struct rotate *x = ADMIN_NEW(c, struct rotate);
+    const struct tenant *t = x == NULL ? NULL : admin_tenant(c);
+    if (t == NULL) return;
+    x->c = c;
+    x->overlap_us = overlap->present ? overlap->number * 1000 : OVERLAP_US;
+    x->get = (struct store_eab_get){.cmd = {.done = on_rotating, .arena = c->arena},
+                                    .tenant = slice_str(t->settings->name),
+                                    .kid = admin_value(c, "kid")->text};
+    store_eab_get(c->edge->store, &x->get);
 }

@@ -27,12 +27,12 @@ enum {
          "made is never meant."},                                                               \
         {"serials", ADMIN_INT, true, NULL, "The certificates of so many serial numbers only."}, \
         {"comment", ADMIN_TEXT, false, "COMMENT", "For people."},                               \
-        {"created", ADMIN_TIME, false, NULL, "When it was made."},                              \
     {                                                                                           \
-        "cancelled", ADMIN_TIME, true, NULL, "When it was cancelled."                           \
+        "created", ADMIN_TIME, false, NULL, "When it was made."                                 \
     }
 
-static const struct admin_field rule_fields[] = {RULE_FIELDS, {0}};
+static const struct admin_field rule_fields[] = {
+    RULE_FIELDS, {"cancelled", ADMIN_TIME, true, NULL, "When it was cancelled."}, {0}};
 static const struct admin_field made_fields[] = {
     RULE_FIELDS,
     {"needed_per_minute", ADMIN_INT, false, NULL, "Certificates a minute that this needs."},

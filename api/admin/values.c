@@ -202,16 +202,18 @@ static const char *texts_take(struct admin_call *c, const struct admin_param *p,
 static const char *many_take(struct admin_call *c, const struct admin_param *p,
                              struct admin_value *v, struct json list)
 {
-    struct buf *b = edge_scratch(c->edge);
+    struct buf b;
     bool ok = json_is_array(list);
+    buf_init(&b, ADMIN_MANY_MAX);
     for (size_t i = 0; ok && i < json_size(list); i++) {
         struct slice one = SLICE_NONE;
         ok = !failed(json_string(json_at(list, i), &one)) &&
-             (one.n == 0 || memchr(one.p, '\n', one.n) == NULL) && !failed(buf_add(b, one)) &&
-             !failed(buf_add_str(b, "\n"));
+             (one.n == 0 || memchr(one.p, '\n', one.n) == NULL) && !failed(buf_add(&b, one)) &&
+             !failed(buf_add_str(&b, "\n"));
     }
-    if (!ok || failed(arena_dup(&v->text, c->arena, buf_slice(b))))
-        return WRONG(c, p, "is not a list of texts, or too long");
+    ok = ok && !failed(arena_dup(&v->text, c->arena, buf_slice(&b)));
+    buf_fini(&b);
+    if (!ok) return WRONG(c, p, "is not a list of texts, or too long");
     return NULL;
 }
 

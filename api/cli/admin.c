@@ -1,6 +1,5 @@
 #include "api/cli/admin.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +7,13 @@
 #include "api/cli/commands.h"
 #include "cluster/core/files.h"
 
-enum { ARENA_MAX = 256 << 20, EXIT_FAILED = 1, EXIT_USAGE = 2, HELP_COLUMN = 26 };
+enum {
+    ARENA_MAX = 256 << 20,
+    LINES_MAX = 4 << 20,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    HELP_COLUMN = 26
+};
 
 void cli_option(char out[64], const struct admin_param *p)
 {
@@ -51,7 +56,12 @@ static bool said_before(const struct admin_operation *op, const struct admin_par
 
 static void noun_usage(FILE *to, const char *noun)
 {
-    fprintf(to, "usage: certmill %s VERB [ARGUMENT] [options] --config FILE\n", noun);
+    fprintf(
+        to,
+        "usage: certmill %s VERB [ARGUMENT] [options] --config FILE\n"
+        "       certmill %s VERB [ARGUMENT] [options] --admin URL --cert FILE --key FILE --trust "
+        "FILE\n\n",
+        noun, noun);
     for (size_t i = 0; i < admin_operation_count; i++)
         if (strcmp(admin_operations[i].noun, noun) == 0) verb_usage(to, &admin_operations[i]);
     fprintf(to, "\n");
@@ -68,6 +78,10 @@ static void noun_usage(FILE *to, const char *noun)
     option_say(to, "--json", NULL, "Prints the document as it is, one a line.");
     option_say(to, "--config", "FILE",
                "A front end's configuration: its database and its cluster secret are used.");
+    option_say(to, "--admin", "URL", "Or a front end's admin listener: https://HOST:PORT.");
+    option_say(to, "--cert", "FILE", "PEM file with the caller's certificate (role admin).");
+    option_say(to, "--key", "FILE", "PEM file with its private key.");
+    option_say(to, "--trust", "FILE", "PEM file with the root of the listener's certificate.");
     option_say(to, "--help", NULL, "Prints this.");
     fprintf(to, "\nexit code: 0 done, 1 failed or refused, 2 command line or configuration\n");
 }
@@ -96,7 +110,11 @@ static const char **door_option(struct cli *cli, const char *name, size_t n)
     const struct {
         const char *name;
         const char **value;
-    } rows[] = {{"config", &cli->config}};
+    } rows[] = {{"config", &cli->config},
+                {"admin", &cli->admin},
+                {"cert", &cli->cert},
+                {"key", &cli->key},
+                {"trust", &cli->trust}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strlen(rows[i].name) == n && strncmp(rows[i].name, name, n) == 0) return rows[i].value;
     return NULL;
@@ -131,15 +149,19 @@ static const struct admin_param *place_find(const struct cli *cli)
     return NULL;
 }
 
-// file_take is the content of a file of lines; NULL with a note.
+// file_take is the content of a file of lines ("-": standard input); NULL with a note.
 static const char *file_take(struct cli *cli, const char *path)
 {
-    struct slice content;
-    char note[FILES_NOTE_MAX];
-    if (!failed(file_read(&content, &cli->arena, note, AT_FDCWD, path)))
-        return (const char *)content.p;
-    snprintf(cli->note, sizeof cli->note, "%s", note);
-    return NULL;
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    char *text = arena_alloc(&cli->arena, LINES_MAX + 2);
+    size_t n = f == NULL || text == NULL ? 0 : fread(text, 1, LINES_MAX + 1, f);
+    bool good = f != NULL && text != NULL && !ferror(f) && n <= LINES_MAX;
+    snprintf(cli->note, sizeof cli->note, "%s cannot be read, or is larger than 4 MiB", path);
+    if (f != NULL && f != stdin) fclose(f);
+    if (!good) return NULL;
+    text[n] = 0;
+    cli->note[0] = 0;
+    return text;
 }
 
 // option_take takes "--name value" or "--name=value" at argv[*i]. 0: taken.
@@ -172,15 +194,21 @@ static int line_read(struct cli *cli, int argc, char **argv)
             continue;
         }
         const struct admin_param *p = place_find(cli);
-        if (p == NULL || !argument_add(cli, p, argv[i]))
+        const char *text = p != NULL && p->type == ADMIN_LINES ? file_take(cli, argv[i]) : argv[i];
+        if (text == NULL) return wrong(cli, cli->op->noun, cli->note, "");
+        if (p == NULL || !argument_add(cli, p, text))
             return wrong(cli, cli->op->noun, "there is no place for ", argv[i]);
     }
     const struct admin_param *missing = place_find(cli);
     if (missing != NULL && missing->required)
         return wrong(cli, cli->op->noun, missing->value, " is missing");
-    if (cli->config == NULL)
-        return wrong(cli, cli->op->noun, "--config FILE is missing: a front end's configuration",
-                     "");
+    bool remote = cli->admin != NULL,
+         whole = cli->cert != NULL && cli->key != NULL && cli->trust != NULL;
+    if ((cli->config == NULL) == !remote)
+        return wrong(cli, cli->op->noun,
+                     "expected --config FILE, or --admin URL with --cert, --key and --trust", "");
+    if (remote && !whole)
+        return wrong(cli, cli->op->noun, "--admin needs --cert, --key and --trust", "");
     return 0;
 }
 
@@ -204,10 +232,10 @@ static void cursor_set(struct cli *cli, const char *cursor)
     (void)argument_add(cli, p, cursor);
 }
 
-static int pages_print(struct cli *cli, struct cli_local *local)
+static int pages_print(struct cli *cli, const struct cli_door *door, void *opened)
 {
     for (;;) {
-        if (!cli_local_ask(local, cli))
+        if (!door->ask(opened, cli))
             return failed_say(cli->note), cli->usage ? EXIT_USAGE : EXIT_FAILED;
         if (cli->status >= 300) return failed_say(cli_problem(cli));
         if (!cli_print(cli)) return failed_say("the answer cannot be read");
@@ -223,10 +251,11 @@ static int pages_print(struct cli *cli, struct cli_local *local)
 
 static int run(struct cli *cli)
 {
-    struct cli_local *local;
-    if (!cli_local_open(&local, cli)) return fprintf(stderr, "certmill: %s\n", cli->note), 2;
-    int code = pages_print(cli, local);
-    cli_local_close(local);
+    const struct cli_door *door = cli->admin != NULL ? &cli_remote : &cli_local;
+    void *opened;
+    if (!door->open(&opened, cli)) return failed_say(cli->note), EXIT_USAGE;
+    int code = pages_print(cli, door, opened);
+    door->close(opened);
     return code;
 }
 
@@ -246,5 +275,9 @@ static int noun_main(const char *noun, int argc, char **argv)
 }
 
 int eab_main(int argc, char **argv) { return noun_main("eab", argc, argv); }
+
+int account_main(int argc, char **argv) { return noun_main("account", argc, argv); }
+
 int cert_main(int argc, char **argv) { return noun_main("cert", argc, argv); }
+
 int renewal_main(int argc, char **argv) { return noun_main("renewal", argc, argv); }

@@ -27,13 +27,15 @@ struct cli {
     bool usage;              // because of the command line
 };
 
-// A door is opened once and asked once or more: cli_local_* in this process, cli_remote_* over TLS.
-// open and ask: false with a sentence in cli->note. After `ask` cli->status and cli->body say what
-// came.
-struct cli_local;
-bool cli_local_open(struct cli_local **out, struct cli *cli);
-bool cli_local_ask(struct cli_local *l, struct cli *cli);
-void cli_local_close(struct cli_local *l);
+// struct cli_door is the way to the operations: opened once, asked once or more, closed. open and
+// ask: false with a sentence in cli->note. After `ask` cli->status and cli->body say what came.
+struct cli_door {
+    bool (*open)(void **out, struct cli *cli);
+    bool (*ask)(void *door, struct cli *cli);
+    void (*close)(void *door);
+};
+extern const struct cli_door cli_local;  // in this process
+extern const struct cli_door cli_remote; // over TLS, at an admin listener
 
 // cli_print prints the answer to standard output; false: it cannot be read.
 bool cli_print(struct cli *cli);

@@ -15,9 +15,9 @@
 #include "proto/err.h"
 #include "store/events.h"
 
-enum { ARENA_MAX = 16 << 20, READY_MS = 10000, TURN_MS = 20, ANSWER_MS = 60000 };
+enum { ARENA_MAX = 16 << 20, READY_MS = 10000, TURN_MS = 20, ANSWER_MS = 60000, LAST_TURNS = 8 };
 
-struct cli_local {
+struct local {
     struct arena arena; // of the configuration
     struct settings settings;
     struct front front;
@@ -38,7 +38,7 @@ static bool fail(struct cli *cli, const char *text)
     return false;
 }
 
-static bool settings_load(struct cli_local *l, struct cli *cli)
+static bool settings_load(struct local *l, struct cli *cli)
 {
     char error[CONFIG_ERROR_MAX] = "out of memory";
     arena_init(&l->arena, ARENA_MAX);
@@ -52,7 +52,7 @@ static bool settings_load(struct cli_local *l, struct cli *cli)
     return true;
 }
 
-static bool shard_open(struct cli_local *l, struct cli *cli)
+static bool shard_open(struct local *l, struct cli *cli)
 {
     cluster_metrics_declare();
     store_metrics_declare();
@@ -68,7 +68,7 @@ static bool shard_open(struct cli_local *l, struct cli *cli)
            fail(cli, "the event loop could not be started");
 }
 
-static bool store_open(struct cli_local *l, struct cli *cli)
+static bool store_open(struct local *l, struct cli *cli)
 {
     if (failed(store_schema_check(l->secrets.conninfo, cli->note, sizeof cli->note))) return false;
     l->edge_made = true;
@@ -92,31 +92,19 @@ static bool store_open(struct cli_local *l, struct cli *cli)
     return true;
 }
 
-static void who_set(struct cli_local *l)
+static void who_set(struct local *l)
 {
     const struct passwd *user = getpwuid(getuid());
     snprintf(l->who, sizeof l->who, "local user %s",
              user == NULL ? "without a name" : user->pw_name);
 }
 
-bool cli_local_open(struct cli_local **out, struct cli *cli)
+static void local_close(void *door)
 {
-    struct cli_local *l = calloc(1, sizeof *l);
-    if (l == NULL) return fail(cli, "out of memory");
-    who_set(l);
-    if (settings_load(l, cli) && shard_open(l, cli) && store_open(l, cli)) {
-        *out = l;
-        return true;
-    }
-    cli_local_close(l);
-    return false;
-}
-
-void cli_local_close(struct cli_local *l)
-{
-    if (l == NULL) return;
+    struct local *l = door;
     store_free(l->edge.store);
     l->edge.store = NULL;
+    for (int i = 0; l->shard != NULL && i < LAST_TURNS; i++) shard_turn(l->shard, 1);
     if (l->edge_made) edge_fini(&l->edge);
     if (l->shard != NULL) shard_free(l->shard);
     log_free(l->log);
@@ -126,15 +114,29 @@ void cli_local_close(struct cli_local *l)
     free(l);
 }
 
+static bool local_open(void **out, struct cli *cli)
+{
+    struct local *l = calloc(1, sizeof *l);
+    if (l == NULL) return fail(cli, "out of memory");
+    who_set(l);
+    if (settings_load(l, cli) && shard_open(l, cli) && store_open(l, cli)) {
+        *out = l;
+        return true;
+    }
+    local_close(l);
+    return false;
+}
+
 static void on_done(struct admin_call *c, unsigned status, struct slice body)
 {
-    struct cli_local *l = c->ctx;
+    struct local *l = c->ctx;
     l->answered = true;
     l->cli->status = failed(arena_dup(&l->cli->body, &l->cli->arena, body)) ? 0 : status;
 }
 
-bool cli_local_ask(struct cli_local *l, struct cli *cli)
+static bool local_ask(void *door, struct cli *cli)
 {
+    struct local *l = door;
     struct admin_call *c = admin_call_new(&l->edge, &cli->arena, cli->op, l->who);
     if (c == NULL) return fail(cli, "out of memory");
     for (size_t i = 0; i < cli->argument_count; i++) {
@@ -156,3 +158,5 @@ bool cli_local_ask(struct cli_local *l, struct cli *cli)
     if (!l->answered || cli->status == 0) return fail(cli, "there was no answer");
     return true;
 }
+
+const struct cli_door cli_local = {local_open, local_ask, local_close};

@@ -39,6 +39,7 @@ static const char *value_text(struct cli *cli, struct json v)
     if (!failed(json_string(v, &s))) return arena_printf(&cli->arena, "%" SLICE_FMT, SLICE_ARG(s));
     if (!failed(json_int(v, &n))) return arena_printf(&cli->arena, "%lld", (long long)n);
     if (!failed(json_bool(v, &flag))) return flag ? "yes" : "no";
+    if (json_is_array(v) && json_size(v) == 0) return "-";
     for (size_t i = 0; json_is_array(v) && i < json_size(v); i++)
         out = arena_printf(&cli->arena, "%s%s%s", out, i == 0 ? "" : ", ",
                            value_text(cli, json_at(v, i)));
@@ -117,6 +118,13 @@ static void table_print(struct cli *cli, struct json items)
                    cell(cli, json_at(items, i), t.columns[k]), k + 1 < t.count ? "  " : "\n");
 }
 
+// pems_print prints certificates one behind the other, for a file.
+static void pems_print(struct cli *cli, struct json items)
+{
+    for (size_t i = 0; i < json_size(items); i++)
+        printf("%s", value_text(cli, json_get(json_at(items, i), "pem")));
+}
+
 bool cli_print(struct cli *cli)
 {
     struct json j;
@@ -126,7 +134,10 @@ bool cli_print(struct cli *cli)
         return true;
     }
     if (!answer_parse(cli, &j)) return false;
-    if ((cli->op->flags & ADMIN_PAGES) != 0)
+    if (json_size(json_get(j, "items")) > 0 &&
+        json_present(json_get(json_at(json_get(j, "items"), 0), "pem")))
+        pems_print(cli, json_get(j, "items"));
+    else if ((cli->op->flags & ADMIN_PAGES) != 0)
         table_print(cli, json_get(j, "items"));
     else
         object_print(cli, j);

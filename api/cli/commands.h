@@ -11,7 +11,10 @@ int init_main(int argc, char **argv);
 int migrate_main(int argc, char **argv);
 // eab_main and the next run the admin operations of their noun (api/admin/admin.h).
 int eab_main(int argc, char **argv);
+int account_main(int argc, char **argv);
 int cert_main(int argc, char **argv);
 int renewal_main(int argc, char **argv);
+// openapi_main prints the admin operations as an OpenAPI document.
+int openapi_main(int argc, char **argv);
 // config_main checks a configuration file, or prints the reference of all keys.
 int config_main(int argc, char **argv);

@@ -9,6 +9,7 @@
 #include "cluster/core/address.h"
 
 unsigned dev_signer_port(const struct dev *d) { return d->private_port + DEV_FRONTS_MAX; }
+unsigned dev_admin_port(const struct dev *d) { return d->private_port + 2 * DEV_FRONTS_MAX + 2; }
 unsigned dev_signer_private_port(const struct dev *d)
 {
     return d->private_port + DEV_FRONTS_MAX + 1;
@@ -50,6 +51,7 @@ bool dev_ports_check(struct dev *d)
             return false;
     return port_check(d, "127.0.0.1", dev_signer_port(d), "--private-port") &&
            port_check(d, "127.0.0.1", dev_signer_private_port(d), "--private-port") &&
+           port_check(d, "127.0.0.1", dev_admin_port(d), "--private-port") &&
            (!d->once || port_check(d, "127.0.0.1", d->http_port, "--http-port"));
 }
 
@@ -100,13 +102,30 @@ static void yaml_quote(char *out, size_t size, const char *text)
     out[n] = 0;
 }
 
+bool dev_has_admin(const struct dev *d) { return dev_file_exists(d, "signer/admin.pem"); }
+
+// admin_config: the first front end listens for administrators. A CA of an earlier version has no
+// certificate for them.
+static void admin_config(const struct dev *d, unsigned i, char *out, size_t size)
+{
+    out[0] = 0;
+    if (i != 0 || !dev_has_admin(d)) return;
+    snprintf(out, size,
+             "admin:\n"
+             "  address: 127.0.0.1:%u\n"
+             "  tls: {chain: signer/server.pem, key: signer/server.key, trust: "
+             "signer/internal-root.pem}\n",
+             dev_admin_port(d));
+}
+
 bool dev_front_config(struct dev *d, unsigned i)
 {
-    char text[8192], name[32], conninfo[2 * sizeof d->pg.conninfo];
+    char text[8192], name[32], conninfo[2 * sizeof d->pg.conninfo], admin[512];
     unsigned port = d->port + i;
     char resolver[2 * sizeof d->resolver] = "";
     if (d->resolver[0] != 0) yaml_quote(resolver, sizeof resolver, d->resolver);
     yaml_quote(conninfo, sizeof conninfo, d->pg.conninfo);
+    admin_config(d, i, admin, sizeof admin);
     snprintf(name, sizeof name, "acme-%u.yaml", i);
     snprintf(text, sizeof text,
              "# Written by `certmill dev`; changes are lost at its next start.\n"
@@ -129,6 +148,7 @@ bool dev_front_config(struct dev *d, unsigned i)
              "  secret: cluster-secret\n"
              "  heartbeat: 500ms\n"
              "  dead: 3s\n"
+             "%s"
              "tenants:\n"
              "  default:\n"
              "    default: true\n"
@@ -144,6 +164,6 @@ bool dev_front_config(struct dev *d, unsigned i)
              "        - {suffix: localhost, address: 127.0.0.1}\n"
              "        - {suffix: internal.test, address: 127.0.0.1}\n",
              d->host, port, d->private_port + i, conninfo, dev_signer_port(d), cluster_port(d, i),
-             port, port, port, d->host, port, d->http_port, d->tls_alpn_port, resolver);
+             admin, port, port, port, d->host, port, d->http_port, d->tls_alpn_port, resolver);
     return dev_file_write(d, name, false, text);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/cli/dev.h"
+#include "api/cli/paths.h"
 #include "proto/der/pem.h"
 
 // The addresses of --listen that the name localhost leads to, and that the server's certificate
@@ -97,6 +98,25 @@ static void client_say(const char *program)
         printf("  # %s (not installed here: apt-get install %s)\n", program, program);
 }
 
+// admin_print says how keys, accounts and certificates are looked after.
+static void admin_print(const struct dev *d, const char *root)
+{
+    char path[DEV_PATH_MAX], program[PROGRAM_PATH_MAX], config[DEV_SHELL_MAX], cert[DEV_SHELL_MAX],
+        key[DEV_SHELL_MAX];
+    dev_path(path, d, "acme-0.yaml");
+    dev_shell(config, sizeof config, path);
+    printf("  # eab (docs/certmill.md: eab, account, cert)\n  %s eab create --config %s\n\n",
+           program_path(program, "certmill") ? program : "certmill", config);
+    if (!dev_has_admin(d)) return;
+    dev_path(path, d, "signer/admin.pem");
+    dev_shell(cert, sizeof cert, path);
+    dev_path(path, d, "signer/admin.key");
+    dev_shell(key, sizeof key, path);
+    printf("  # admin (docs/openapi.json)\n"
+           "  curl --cacert %s --cert %s --key %s https://localhost:%u/v1/accounts\n\n",
+           root, cert, key, dev_admin_port(d));
+}
+
 void dev_block_print(const struct dev *d)
 {
     char address[256], url[256], path[DEV_PATH_MAX], root[DEV_SHELL_MAX];
@@ -120,6 +140,7 @@ void dev_block_print(const struct dev *d)
            "\\\n    --agree-tos --register-unsafely-without-email -n -d app.internal.test "
            "--config-dir certbot/c --work-dir certbot/w --logs-dir certbot/l\n\n",
            root, d->http_port, url);
+    admin_print(d, root);
     printf("Ctrl-C stops everything that was started here.\nready\n");
     fflush(stdout);
 }

@@ -1,4 +1,4 @@
-// small: the commands that are one call: init, migrate, config.
+// small: the commands that are one call: init, migrate, config, openapi.
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/admin/openapi.h"
 #include "api/cli/commands.h"
 #include "api/cli/paths.h"
 #include "api/settings.h"
@@ -78,6 +79,21 @@ static int config_reference(void)
     struct buf b;
     buf_init(&b, DOCS_MAX);
     bool ok = !failed(config_docs(&b, "The front end's configuration", settings_table));
+    if (ok) fwrite(buf_slice(&b).p, 1, buf_len(&b), stdout);
+    buf_fini(&b);
+    return ok ? 0 : 1;
+}
+
+int openapi_main(int argc, char **argv)
+{
+    static const char usage[] =
+        "usage: certmill openapi\n\nPrints the admin operations, as a front end's admin listener "
+        "serves them, as an OpenAPI 3.1 document in JSON.\n";
+    struct buf b;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) return fputs(usage, stdout), 0;
+    if (argc != 1) return fputs(usage, stderr), 2;
+    buf_init(&b, DOCS_MAX);
+    bool ok = !failed(admin_openapi_write(&b));
     if (ok) fwrite(buf_slice(&b).p, 1, buf_len(&b), stdout);
     buf_fini(&b);
     return ok ? 0 : 1;

@@ -80,7 +80,7 @@ def command_line(place):
 
 def ports(place):
     """What others hold is told before anything is started, with the option that helps."""
-    for offset, option in ((0, "--listen"), (10, "--private-port"), (14, "--private-port"), (15, "--private-port"), (16, "--private-port"), (9, "--http-port")):
+    for offset, option in ((0, "--listen"), (10, "--private-port"), (14, "--private-port"), (15, "--private-port"), (16, "--private-port"), (20, "--private-port"), (9, "--http-port")):
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind(("127.0.0.1", place.base + offset))
@@ -217,7 +217,7 @@ def pasted(place):
             text = f.read()
         block = re.search(r"In another terminal.*?\n\n(.*)\nCtrl-C stops", text, re.S).group(1)
         commands = [c for c in re.split(r"\n\n", block) if c.strip()]
-        check(len(commands) == 3 and [c.split()[1] for c in commands] == ["curl", "lego", "certbot"], block)
+        check([c.split()[1] for c in commands] == ["curl", "lego", "certbot", "eab", "admin"], block)
         env = {k: v for k, v in os.environ.items() if k not in ("LEGO_CA_CERTIFICATES", "REQUESTS_CA_BUNDLE")}
         for command in commands:
             for _ in range(2):

@@ -24,6 +24,8 @@ def replaced(text, dev, folder, base):
         ("10.0.0.10:443", f"127.0.0.1:{base}"),
         ("10.0.0.10:80", f"127.0.0.1:{base + 1}"),
         ("10.0.0.10:14101", f"127.0.0.1:{base + 2}"),
+        ("10.0.0.10:14102", f"127.0.0.1:{base + 6}"),
+        ("https://acme.example:14102", f"https://localhost:{base + 6}"),
         ("10.0.0.20:14443", f"127.0.0.1:{base + 3}"),
         ("127.0.0.1:14444", f"127.0.0.1:{base + 4}"),
         ("127.0.0.1:14100", f"127.0.0.1:{base + 5}"),
@@ -53,12 +55,12 @@ def start(program, config, port):
 
 with Dev() as dev:  # for its PostgreSQL
     dev.psql("CREATE DATABASE certmill")
-    base, processes = free_ports(6), []
+    base, processes = free_ports(7), []
     with open(os.path.join(ROOT, "docs", "production.md"), encoding="utf-8") as f:
         page = replaced(f.read(), dev, dev.dir, base)
     env = dict(ENVIRON, PATH=BIN + ":" + os.environ["PATH"])
     blocks = re.findall(r"^```(sh|yaml)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    check([kind for kind, _ in blocks] == ["sh", "yaml", "sh", "sh", "sh", "yaml", "sh", "sh"], f"other steps than this test knows: {[kind for kind, _ in blocks]}")
+    check([kind for kind, _ in blocks] == ["sh", "yaml", "sh", "sh", "sh", "yaml", "sh", "sh", "sh"], f"other steps than this test knows: {[kind for kind, _ in blocks]}")
     try:
         for kind, text in blocks:
             if kind == "yaml":
@@ -71,6 +73,7 @@ with Dev() as dev:  # for its PostgreSQL
                 processes.append(start("certmill-acme", os.path.join(dev.dir, "etc", "acme", "acme.yaml"), base + 5))
             done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], capture_output=True, text=True, timeout=120, env=env)
             check(done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}")
+        check("app.example" in done.stdout and "web team" in done.stdout, done.stdout)
         for part in ("names      app.example", "issuer     CN=Example Issuing CA 1", "issued in "):
             check(part in done.stdout, done.stdout)
     finally:

@@ -42,6 +42,11 @@ def generated_problems(name, programs):
         yield f"{name} is not what the programs print: run scripts/docs"
 
 
+def openapi_problems(name, program):
+    if tree.read(name) != subprocess.run([program, "openapi"], check=True, capture_output=True, text=True).stdout:
+        yield f"{name} is not what {os.path.basename(program)} prints: run scripts/docs"
+
+
 def options_in(text):
     return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)) - {"--help"}
 
@@ -129,6 +134,7 @@ def main():
     problems = [p for n in names for p in reference_problems(n, tree.read(n), lambda q: os.path.exists(os.path.join(tree.ROOT, q)), tree.read)]
     problems += requirement_problems(REQUIREMENTS, tree.read(REQUIREMENTS), REQUIREMENT_COUNT)
     problems += generated_problems("docs/configuration.md", sys.argv[1:])
+    problems += openapi_problems("docs/openapi.json", sys.argv[1])
     problems += programs_problems(os.path.dirname(sys.argv[1]))
     problems += folder_problems(tree.files())
     tree.tell("documents", len(names), problems)
