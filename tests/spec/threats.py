@@ -60,6 +60,41 @@ def published_vectors_make_no_account(dev, ctx):
     check(sent > 300 and ctx.counts() == before, f"{sent} sent, {before} became {ctx.counts()}")
 
 
+def each_octet_of_a_revocation_counts(dev, ctx):
+    """T03: a revocation with the certificate's public key as jwk and one bit of the signature changed, each octet in its turn; by another key with that jwk; none revokes."""
+    client, order = _ready(dev, ctx, ["revoke.internal.test"])
+    key = Key()
+    pem = client.finish(order, ["revoke.internal.test"], key.private)
+    payload = {"certificate": b64(x509.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER))}
+    owner = fresh(dev, key)  # signs with the certificate's key and names it by jwk
+    url = owner.directory["revokeCert"]
+    for octet in range(64):
+        jws = json.loads(owner.jws(url, payload))
+        raw = bytearray(base64.urlsafe_b64decode(jws["signature"] + "=="))
+        raw[octet] ^= 1 << (octet % 8)
+        jws["signature"] = b64(bytes(raw))
+        expect(owner.request("POST", url, json.dumps(jws), ctx.jose), 400, "malformed", f"octet {octet}")
+    stranger = fresh(dev)
+    expect(stranger.post(url, payload, header={"jwk": key.jwk}), 400, "malformed", "a copied public key")
+    expect(stranger.post(url, payload), 403, "unauthorized", "a key of its own")
+    expect(_registered(dev).post(url, payload), 403, "unauthorized", "another account")
+    check(dev.psql("SELECT count(*) FROM revocations") == "0", "something was revoked")
+    check(owner.post(url, payload).status == 200, "the certificate's key")
+    expect(owner.post(url, payload), 400, "alreadyRevoked", "once more")
+
+
+def a_relay_proves_nothing(dev, ctx):
+    """T12: an attacker orders the victim's name by an account of his own and hands the token to the victim, who answers for his own account, as he thinks he must."""
+    victim, attacker = _registered(dev), _registered(dev)
+    order = attacker.new_order(["relay.internal.test"])
+    challenge = attacker.post(order["authorizations"][0]).json()["challenges"][0]
+    ctx.responder.tokens[challenge["token"]] = challenge["token"] + "." + victim.key.thumbprint()
+    attacker.post(challenge["url"], {})
+    check(attacker.poll(order["authorizations"][0], ("pending", "processing"))["status"] == "invalid", "the relay's order")
+    check(attacker.post(order["url"]).json()["status"] == "invalid", "the order")
+    expect(attacker.finalize(order, csr_make(["relay.internal.test"])), 403, "orderNotReady", "finalize")
+
+
 def http2_names_its_host_too(dev, ctx):
     """T04 over HTTP/2: :authority stands for Host; a JWS for another spelling is unauthorized there, too, and another authority is none of ours."""
     def call(url, signed, *more):

@@ -230,6 +230,9 @@ class Spec(unittest.TestCase):
                                ("6.2-03b", "6.2-02b", "not in their order"), ("1234-6.2-01", "1235-6.2-01", "cannot be read"), ("a.def:a_row", "a.def:a_ro", "has no a_ro"), ("      absent  not yet\n", "      absent  not yet\n      code  api/a.c:a_do\n", "is absent and has code")):
             self.assertIn(old, self.GOOD)
             self.assertTrue(any(want in p for p in self.problems(self.GOOD.replace(old, new, 1))), (old, new, self.problems(self.GOOD.replace(old, new, 1))))
+        threats = "A  Requests\n  T01  a\n      absent  x\n  T02  b\n      absent  y\n"
+        for text, count in ((threats, 0), (threats.replace("T02", "T03"), 1), (threats.replace("T02", "T01"), 1), (threats + "  client  1\n", 1)):
+            self.assertEqual(len(list(spec.threat_problems(spec.File("tests/spec/threats.rows", text), 2))), count, text)
         self.assertTrue(any("no normative sentence" in p for p in self.problems(self.GOOD + "9  X\n  client  1\n")))
 
 
