@@ -12,6 +12,7 @@ PLACE = re.compile(r"`((?:api|bench|cluster|docs|proto|scripts|signer|store|test
 
 PROGRAMS = ("certmill", "certmill-acme", "certmill-signer", "certmill-bench")
 REQUIREMENTS, REQUIREMENT_COUNT = "docs/client-requirements.md", 60
+FEATURES, FEATURE_COUNT, PEERS = "docs/features.md", 45, 10
 
 
 def reference_problems(name, text, exists, read):
@@ -34,6 +35,21 @@ def requirement_problems(name, text, count):
     for number, _, tests in rows:
         if not CASE.search(tests) and not tests.strip().startswith("not here yet"):
             yield f"{name}: row {number} names no test"
+
+
+def feature_problems(name, text, count, peers):
+    """Rows of the comparison that are missing, that have a cell too many or too few, or whose own cell names neither a test nor a reason."""
+    rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| ") and not line.startswith("| |")]
+    if len(rows) != count:
+        yield f"{name} has {len(rows)} rows, not {count}"
+    for cells in rows:
+        feature, own = cells[0].strip(), cells[1].strip() if len(cells) > 1 else ""
+        if len(cells) != peers + 2:
+            yield f"{name}: {feature}: {len(cells)} cells, not {peers + 2}"
+        elif not CASE.search(own) and not re.match(r"(?:no, by decision|not yet): \S", own):
+            yield f"{name}: {feature}: our cell names no test and no reason"
+        elif re.match(r"yes|part", own) and not CASE.search(own):
+            yield f"{name}: {feature}: a yes without a test"
 
 
 def generated_problems(name, programs):
@@ -133,6 +149,7 @@ def main():
     names = [n for n in tree.files(".md")]
     problems = [p for n in names for p in reference_problems(n, tree.read(n), lambda q: os.path.exists(os.path.join(tree.ROOT, q)), tree.read)]
     problems += requirement_problems(REQUIREMENTS, tree.read(REQUIREMENTS), REQUIREMENT_COUNT)
+    problems += feature_problems(FEATURES, tree.read(FEATURES), FEATURE_COUNT, PEERS)
     problems += generated_problems("docs/configuration.md", sys.argv[1:])
     problems += openapi_problems("docs/openapi.json", sys.argv[1])
     problems += programs_problems(os.path.dirname(sys.argv[1]))

@@ -203,6 +203,17 @@ class Docs(unittest.TestCase):
             self.assertTrue(any(want in p for p in problems(text)), text)
 
 
+    def test_features(self):
+        def problems(text):
+            return list(docs.feature_problems("a.md", text, 3, 2))
+
+        rows = ["| a | yes: `tests/unit/a_test.c: works` | no | yes, but |\n", "| b | no, by decision: it is not wanted | yes |  |\n", "| c | not yet: soon | no | no |\n"]
+        head = "| | ours | theirs | others |\n|---|---|---|---|\n"
+        self.assertEqual(problems(head + "".join(rows)), [])
+        for old, new, want in (("yes: `tests/unit/a_test.c: works`", "yes", "names no test"), ("no, by decision: it is not wanted", "no", "names no test"), ("not yet: soon", "not yet:", "names no test"), ("| no | no |", "| no |", "c: 3 cells, not 4"), (rows[1], "", "2 rows, not 3")):
+            self.assertTrue(any(want in p for p in problems(head + "".join(rows).replace(old, new))), (old, new))
+
+
 class Rows(unittest.TestCase):
     def test_rows(self):
         text = "// X(ident, ...)\nX(A, 1)\nX(B, 2)\n"
