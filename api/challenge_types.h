@@ -15,9 +15,12 @@ enum { // what a challenge can prove control of; bits
     CHALLENGE_PROVES_IP = 4,
 };
 
-enum challenge_form {    // what a challenge's document has besides type, url and status
-    CHALLENGE_HAS_TOKEN, // token (RFC 8555 section 8)
+enum challenge_form {      // what a challenge's document has besides type, url and status
+    CHALLENGE_HAS_TOKEN,   // token (RFC 8555 section 8)
+    CHALLENGE_HAS_ISSUERS, // issuer-domain-names (draft-ietf-acme-dns-persist-01)
 };
+
+enum { CHALLENGE_ISSUERS_MAX = 10 }; // issuer-domain-names in a document
 
 struct challenge_type_row {
     enum challenge_type type;

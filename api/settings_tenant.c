@@ -79,6 +79,16 @@ static const char *challenge_wrong(const void *value)
     return challenge_type_named(slice_str(name)) != NULL ? NULL : wrong;
 }
 
+// offers_issuers says whether one of the challenges names this CA to its client.
+static bool offers_issuers(const struct tenant_settings *t)
+{
+    const char *const *names = t->challenges.items;
+    bool any = false;
+    for (size_t i = 0; i < t->challenges.count; i++)
+        any |= challenge_type_named(slice_str(names[i]))->form == CHALLENGE_HAS_ISSUERS;
+    return any;
+}
+
 const char *tenant_wrong(const void *value)
 {
     const struct tenant_settings *t = value;
@@ -92,6 +102,10 @@ const char *tenant_wrong(const void *value)
                "write them in the directory's URL";
     if (t->caa != 0 && t->caa_identities.count == 0)
         return "looks for CAA records, but has no name that could stand in them; expected "
+               "caa_identities: [\"ca.corp.example\"]";
+    if (offers_issuers(t) &&
+        (t->caa_identities.count == 0 || t->caa_identities.count > CHALLENGE_ISSUERS_MAX))
+        return "offers dns-persist-01, whose records name this CA; expected 1 to 10 names in "
                "caa_identities: [\"ca.corp.example\"]";
     return NULL;
 }

@@ -67,12 +67,29 @@ static const char *challenge_url(struct request *r, const struct authz_row *z,
     return request_url(r, "chall/%s/%s", id, t->name);
 }
 
+static void token_put(struct json_out *o, const struct authz_row *z)
+{
+    char token[TOKEN_TEXT_LEN + 1] = "";
+    base64url_encode(token, slice_of(z->token, sizeof z->token));
+    json_key(o, "token");
+    json_put_str(o, token);
+}
+
+static void issuers_put(const struct request *r, struct json_out *o)
+{
+    const struct validate_policy *p = &r->tenant->policy;
+    json_key(o, "issuer-domain-names");
+    json_array_begin(o);
+    for (size_t i = 0; i < p->identity_count && i < CHALLENGE_ISSUERS_MAX; i++)
+        json_put_str(o, p->identities[i]);
+    json_array_end(o);
+}
+
 static void challenge_put(struct request *r, struct json_out *o, const struct authz_row *z,
                           const struct challenge_type_row *t)
 {
     bool decided = z->decided_by == (uint32_t)t->type;
-    char token[TOKEN_TEXT_LEN + 1] = "", time[TIME_TEXT_LEN + 1];
-    base64url_encode(token, slice_of(z->token, sizeof z->token));
+    char time[TIME_TEXT_LEN + 1];
     json_object_begin(o);
     json_key(o, "type");
     json_put_str(o, t->name);
@@ -80,8 +97,10 @@ static void challenge_put(struct request *r, struct json_out *o, const struct au
     json_put_str(o, challenge_url(r, z, t));
     json_key(o, "status");
     json_put_str(o, challenge_status_text(r, z, t));
-    json_key(o, "token");
-    json_put_str(o, token);
+    if (t->form == CHALLENGE_HAS_ISSUERS)
+        issuers_put(r, o);
+    else
+        token_put(o, z);
     if (decided && z->validated_at_us > 0) {
         request_time(time, z->validated_at_us / 1000000);
         json_key(o, "validated");
@@ -226,6 +245,8 @@ static void on_validated(struct validate_request *request, const struct validate
     metric_observe_us(shard_metrics(e->shard), shard_index(e->shard), &METRIC_STAGE_VALIDATE,
                       (shard_now_ns(e->shard) - v->started_ns) / 1000);
     v->decide.to = result->problem == VALIDATE_OK ? AUTHZ_VALID : AUTHZ_INVALID;
+    if (result->until_s > 0 && result->until_s < v->decide.valid_until_us / 1000000)
+        v->decide.valid_until_us = result->until_s * 1000000;
     if (v->decide.to == AUTHZ_INVALID) {
         char authz[ID_TEXT_LEN + 1];
         id_text(authz, &v->authz);

@@ -66,6 +66,7 @@ struct validate_result {
                                       // 3 tries in 9 s (resolver 10.0.0.53)"
     unsigned tries;
     uint64_t took_us;
+    int64_t until_s; // the proof holds no longer than until then; 0: it says nothing of that
 };
 
 // struct validate_request is the caller's until `done` has run, exactly once.

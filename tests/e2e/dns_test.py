@@ -1,4 +1,4 @@
-"""dns: dns-01, dns-account-01, CAA and wildcards, from the order to a certificate that a verifier takes; resolvers that lie, cut and loop (T17, T32); certbot and lego through RFC 2136."""
+"""dns: dns-01, dns-account-01, dns-persist-01, CAA and wildcards, from the order to a certificate that a verifier takes; resolvers that lie, cut and loop (T17, T32); certbot and lego through RFC 2136."""
 import base64
 import glob
 import hashlib
@@ -169,9 +169,13 @@ def proved(client, ns, names, kind="dns-01"):
     for url in order["authorizations"]:
         authz, challenge = challenge_of(client, url, kind)
         label = "_acme-challenge."
-        if kind == "dns-account-01":
+        if kind == "dns-persist-01":
+            check("token" not in challenge and challenge["issuer-domain-names"] == ["ca.internal.test"], str(challenge))
+            ns.put("_validation-persist." + authz["identifier"]["value"], "TXT", "ca.internal.test; accounturi=" + client.kid + "; policy=wildcard")
+        elif kind == "dns-account-01":
             label = "_" + base64.b32encode(hashlib.sha256(client.kid.encode()).digest()[:10]).decode().lower() + "._acme-challenge."
-        ns.put(label + authz["identifier"]["value"], "TXT", digest(client, challenge))
+        if "token" in challenge:
+            ns.put(label + authz["identifier"]["value"], "TXT", digest(client, challenge))
         check(client.post(challenge["url"], {}).status == 200, "posted")
         authzs.append(client.poll(url, ("pending", "processing")))
     return order, authzs
@@ -188,6 +192,30 @@ def accounts_have_labels(dev, ns):
         client.finish(order, ["*.shared.internal.test"])
     check(len([n for n, _ in ns.records if n.endswith("._acme-challenge.shared.internal.test")]) == 2, "two labels")
     print("dns-account-01: two accounts, two labels")
+
+
+def records_last(dev, ns):
+    """dns-persist-01: a record that stays is good for one certificate after another, a wildcard too, and for no other account."""
+    clients = [Client(dev), Client(dev)]
+    for client in clients:
+        client.register()
+    for names in (["lasting.internal.test"], ["*.lasting.internal.test"]):
+        order, (authz,) = proved(clients[0], ns, names, "dns-persist-01")
+        check(authz["status"] == "valid", str(authz))
+        clients[0].finish(order, names)
+    end = int(time.time()) + 3600
+    ns.put("_validation-persist.ending.internal.test", "TXT", f"ca.internal.test; accounturi={clients[0].kid}; persistUntil={end}")
+    order = clients[0].new_order(["ending.internal.test"])
+    _, challenge = challenge_of(clients[0], order["authorizations"][0], "dns-persist-01")
+    clients[0].post(challenge["url"], {})
+    authz = clients[0].poll(order["authorizations"][0], ("pending", "processing"))
+    check(authz["status"] == "valid" and authz["expires"] == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end)), str(authz))
+    order = clients[1].new_order(["lasting.internal.test"])
+    _, challenge = challenge_of(clients[1], order["authorizations"][0], "dns-persist-01")
+    clients[1].post(challenge["url"], {})
+    authz = clients[1].poll(order["authorizations"][0], ("pending", "processing"))
+    check(authz["status"] == "invalid" and "names another account" in authz["challenges"][0]["error"]["detail"], str(authz))
+    print("dns-persist-01: one record, two certificates, one account")
 
 
 def caa_forbids(dev, ns):
@@ -262,8 +290,9 @@ with Nameserver() as ns, Dev(options=["--resolver", f"127.0.0.1:{ns.port}"]) as 
     obtains(dev, ns)
     wildcards_are_refused(dev)
     resolvers_are_not_trusted(dev, ns)
-    configure(dev, ["challenges: [http-01, dns-01, dns-account-01]", "caa: on", "caa_identities: [ca.internal.test]"])
+    configure(dev, ["challenges: [http-01, dns-01, dns-account-01, dns-persist-01]", "caa: on", "caa_identities: [ca.internal.test]"])
     accounts_have_labels(dev, ns)
+    records_last(dev, ns)
     caa_forbids(dev, ns)
 with Knot(free_ports(1)) as knot, Dev(options=["--resolver", f"127.0.0.1:{knot.port}"]) as dev:
     clients_obtain(dev, knot)

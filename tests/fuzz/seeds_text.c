@@ -184,8 +184,52 @@ static void grpc(struct seeds *s)
         seed(s, "grpc", rows[i].name, rows[i].bytes);
 }
 
+// The first octet is the target's own: 't' for a text, anything else for a message.
+static void dns(struct seeds *s)
+{
+#define HEAD(flags, answers) "m\x12\x34" flags "\0\1\0" answers "\0\0\0\0\1a\4test\0\0\x10\0\1"
+#define RECORD(type, length) "\xc0\x0c\0" type "\0\1\0\0\0\1\0" length
+#define CAA_RECORD(length) "\xc0\x0c\1\1\0\1\0\0\0\1\0" length
+#define ROW(name, bytes)                                      \
+    {                                                         \
+        name, { (const uint8_t *)(bytes), sizeof(bytes) - 1 } \
+    }
+    static const struct {
+        const char *name;
+        struct slice bytes;
+    } rows[] = {
+        ROW("nothing.dns", HEAD("\x84\x80", "\0")),
+        ROW("text.dns", HEAD("\x84\x80", "\1") RECORD("\x10", "\3") "\2hi"),
+        ROW("texts.dns",
+            HEAD("\x84\x80", "\2") RECORD("\x10", "\5") "\1a\0\1b" RECORD("\x10", "\1") "\0"),
+        ROW("alias.dns",
+            HEAD("\x84\x80", "\2") RECORD("\5", "\4") "\1b\xc0\x0e"
+                                                      "\1b\xc0\x0e\0\x10\0\1\0\0\0\1\0\3\2hi"),
+        ROW("alias_loop.dns", HEAD("\x84\x80", "\1") RECORD("\5", "\2") "\xc0\x0c"),
+        ROW("truncated.dns", HEAD("\x86\x80", "\0")),
+        ROW("pointer_loop.dns", HEAD("\x84\x80", "\1") "\xc0\x18\0\x10\0\1\0\0\0\1\0\3\2hi"),
+        ROW("caa.dns", HEAD("\x84\x80", "\2") CAA_RECORD("\x0e") "\0\5issueca.test" CAA_RECORD(
+                           "\x0c") "\0\11issuewild;"),
+        ROW("caa_critical.dns", HEAD("\x84\x80", "\1") CAA_RECORD("\x08") "\200\3tbshi!"),
+        ROW("caa_empty.dns", HEAD("\x84\x80", "\1") CAA_RECORD("\0")),
+        ROW("persist.txt", "tca.test; accounturi=https://a/1; policy=wildcard"),
+        ROW("persist_until.txt", "tca.test; accounturi=https://a/1; persistUntil=1767225600"),
+        ROW("methods.txt", "tca.test; validationmethods=dns-01,http-01"),
+        ROW("nobody.txt", "t;"),
+        ROW("spaces.txt", "t \tca.test ; a = b ; c=d;"),
+        ROW("wrong.txt", "tca..test; a"),
+    };
+#undef ROW
+#undef CAA_RECORD
+#undef RECORD
+#undef HEAD
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        seed(s, "dns", rows[i].name, rows[i].bytes);
+}
+
 void seeds_text(struct seeds *s)
 {
+    dns(s);
     json(s);
     base64url(s);
     jwk(s);

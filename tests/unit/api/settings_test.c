@@ -139,6 +139,8 @@ static void each_defect_is_named(void **state)
         {"profiles: [server", "challenges: [http-02], profiles: [server",
          "tenants.default.challenges[0]: \"http-02\" is no challenge that this program has; "
          "expected one of http-01"},
+        {"profiles: [server", "challenges: [dns-persist-01], profiles: [server",
+         "tenants.default: offers dns-persist-01, whose records name this CA; expected 1 to 10"},
         {"profiles: [server", "caa: on, profiles: [server",
          "tenants.default: looks for CAA records, but has no name that could stand in them"},
         {"profiles: [server", "caa_identities: [CA.corp], profiles: [server",

@@ -98,6 +98,16 @@ static const struct dns_row dns_rows[] = {
     {.name = "_ujmmovf2vn55tgye._acme-challenge.example.dns", .txt = {DIGEST}},
     {.name = "_64rv6ojuoy7msfur._acme-challenge.account.dns", .txt = {DIGEST}},
     {.name = "_64rv6ojuoy7msfur._acme-challenge.example.dns", .how = DNS_NXDOMAIN},
+    // dns-persist-01
+    {.name = "_validation-persist.persist.dns",
+     .txt = {"other.test; accounturi=" ACCOUNT, "ca.test; accounturi=" ACCOUNT "; |policy=wildcard",
+             "v=spf1 -all"}},
+    {.name = "_validation-persist.plain.dns", .txt = {"ca.test; accounturi=" ACCOUNT}},
+    {.name = "_validation-persist.past.dns",
+     .txt = {"ca.test; accounturi=" ACCOUNT "; persistUntil=1767225600"}},
+    {.name = "_validation-persist.theirs.dns", .txt = {"ca.test; accounturi=" ACCOUNT "B"}},
+    {.name = "_validation-persist.other.dns", .txt = {"other.test; accounturi=" ACCOUNT}},
+    {.name = "_validation-persist.none.dns"},
     // CAA
     {.name = "_acme-challenge.free.caa", .txt = {DIGEST}},
     {.name = "free.caa"},
@@ -512,6 +522,40 @@ static void an_account_has_its_own_label(void **state)
     method = CHALLENGE_HTTP_01;
 }
 
+// draft-ietf-acme-dns-persist-01: a record that stays, for one CA and one account.
+static void a_lasting_record_is_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        bool wildcard;
+        enum validate_problem problem;
+        const char *text;
+    } rows[] = {
+        {"persist.dns", false, VALIDATE_OK, ""},
+        {"persist.dns", true, VALIDATE_OK, ""},
+        {"plain.dns", false, VALIDATE_OK, ""},
+        {"plain.dns", true, VALIDATE_INCORRECT_RESPONSE, "no policy=wildcard"},
+        {"past.dns", false, VALIDATE_INCORRECT_RESPONSE, "persistUntil is past"},
+        {"theirs.dns", false, VALIDATE_INCORRECT_RESPONSE, "names another account"},
+        {"other.dns", false, VALIDATE_INCORRECT_RESPONSE, "no record is for this CA"},
+        {"none.dns", false, VALIDATE_DNS, "no TXT record at _validation-persist.none.dns"},
+    };
+    static const char *const ours[] = {"ca.test"};
+    struct validate_override o;
+    struct validate_resolver resolver;
+    struct validate_policy p = policy_dns(&o, &resolver);
+    p.identities = ours;
+    p.identity_count = 1;
+    method = CHALLENGE_DNS_PERSIST_01;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        wildcard = rows[i].wildcard;
+        expect(&p, rows[i].host, rows[i].problem, rows[i].text);
+    }
+    wildcard = false;
+    method = CHALLENGE_HTTP_01;
+}
+
 static void caa_is_looked_at(void **state)
 {
     (void)state;
@@ -689,6 +733,7 @@ int main(void)
         cmocka_unit_test(txt_records_are_judged),
         cmocka_unit_test(a_lookup_is_given_up),
         cmocka_unit_test(an_account_has_its_own_label),
+        cmocka_unit_test(a_lasting_record_is_judged),
         cmocka_unit_test(caa_is_looked_at),
         cmocka_unit_test(an_override_ends_at_a_label),
         cmocka_unit_test(bounds_hold),
