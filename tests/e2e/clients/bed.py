@@ -8,13 +8,52 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 
 from certmill import BIN, Dev, check, shifted
 
+from tree import Tree
+
 BEHIND_S = 17 * 3600
 NAME = "app.internal.test"
+
+
+# The zone's key, as the pages of docs/clients write it.
+TSIG = "Y2VydG1pbGwgdGVzdHMga25vdCB6b25lIGtleSAwMQ=="
+KNOT = f"""
+server:
+    listen: 127.0.0.1@53
+    rundir: /run/knot
+database:
+    storage: /var/lib/knot
+key:
+  - id: acme
+    algorithm: hmac-sha256
+    secret: {TSIG}
+acl:
+  - id: acme
+    action: update
+    key: acme
+template:
+  - id: default
+    storage: /var/lib/knot
+    zonefile-sync: -1
+zone:
+  - domain: internal.test
+    file: internal.test.zone
+    acl: acme
+  - domain: localhost
+    file: localhost.zone
+"""
+ZONE = """$TTL 1
+@ SOA ns hostmaster 1 3600 600 86400 1
+@ NS ns
+@ A 127.0.0.1
+* A 127.0.0.1
+ns A 127.0.0.1
+"""
 
 
 def own_network():
@@ -30,16 +69,25 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 class Bed:
     def __init__(self):
-        self.dev = Dev()
+        self.dev = Dev(options=["--resolver", "127.0.0.1"])
         self.dev.env = shifted(self.dev, -BEHIND_S)
         self.dev.port, self.dev.http_port, self.dev.tls_alpn_port, self.dev.private_port = 14000, 80, 443, 14100
+        self.dns = None
         self.folder = tempfile.mkdtemp(prefix="certmill-clients-", dir="/tmp")
 
     def __enter__(self):
         self.dev.__enter__()
+        try:
+            self.dns = Tree("bookworm", os.path.join(self.folder, "dns"), {"/etc/knot/knot.conf": KNOT, "/var/lib/knot/internal.test.zone": ZONE, "/var/lib/knot/localhost.zone": ZONE}, {})
+            self.dns.run("mkdir -p /run/knot; chmod 770 /run/knot; knotd -d -c /etc/knot/knot.conf; for i in $(seq 100); do ! knotc status || break; sleep 0.1; done; knotc zone-status")
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, kind, value, trace):
+        if self.dns:
+            self.dns.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.dev.__exit__(kind, value, trace)
 
@@ -47,7 +95,7 @@ class Bed:
         """What an operator's host has, besides a client's own files."""
         with open(self.dev.root, encoding="utf-8") as f:
             root = f.read()
-        return {"/etc/hosts": f"127.0.0.1 localhost {NAME}\n::1 localhost\n", "/var/lib/certmill-dev/root.pem": root}
+        return {"/etc/hosts": f"127.0.0.1 localhost {NAME}\n::1 localhost\n", "/etc/resolv.conf": "nameserver 127.0.0.1\n", "/var/lib/certmill-dev/root.pem": root}
 
     def web_server(self, folder):
         """A web server for the folder, on port 80, until it is closed."""
@@ -65,8 +113,9 @@ class Bed:
         return dict(zip(("id", "status", "key_version", "contact", "eab_kid"), rows[0]))
 
     def challenge_of(self, serial):
-        """The type of the challenge that proved the certificate's name; "another order's" where its order used an authorization that was there."""
-        bits = self.rows(f"SELECT a.decided_by FROM authorizations a JOIN certificates c ON c.order_id = a.order_id WHERE c.serial = '\\x{serial}'")
+        """The type of the challenge that proved the certificate's names; "another order's" where its order used authorizations that were there."""
+        bits = self.rows(f"SELECT DISTINCT a.decided_by FROM authorizations a JOIN certificates c ON c.order_id = a.order_id WHERE c.serial = '\\x{serial}'")
+        check(len(bits) < 2, f"several types of challenges: {bits}")
         return {"1": "http-01", "2": "dns-01", "4": "tls-alpn-01"}[bits[0][0]] if bits else "another order's"
 
     def replaced_by(self, old, new):

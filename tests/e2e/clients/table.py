@@ -97,4 +97,8 @@ class AcmeSh(Client):
     certificate = f"/root/.acme.sh/{NAME}_ecc/fullchain.cer"
 
 
-CLIENTS = (Certbot, Lego, Caddy, Dehydrated, Uacme, AcmeTiny, Acmetool, Apache, AcmeSh)
+class Haproxy(Daemon):
+    name, suites = "haproxy", ("sid",)
+
+
+CLIENTS = (Certbot, Lego, Caddy, Dehydrated, Uacme, AcmeTiny, Acmetool, Apache, AcmeSh, Haproxy)
