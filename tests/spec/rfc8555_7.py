@@ -278,3 +278,37 @@ def wildcards_are_authorized_by_their_base(dev, ctx):
     check(wild["wildcard"] is True and "wildcard" not in base, f"{wild} {base}")
     kinds = [c["type"] for c in wild["challenges"]]
     check(kinds and all(k.startswith("dns-") for k in kinds) and "http-01" in [c["type"] for c in base["challenges"]], f"{wild} {base}")
+
+
+def tokens_are_long_and_plain(dev, ctx):
+    """Tokens of all challenges: 128 bits or more, base64url without padding, never the same for two authorizations."""
+    seen, kinds = set(), set()
+    for i in range(10):
+        order = ctx.client.new_order([f"token{i}.internal.test", f"*.token{i}.internal.test"])
+        for url in order["authorizations"]:
+            challenges = ctx.client.post(url).json()["challenges"]
+            tokens = {c["token"] for c in challenges if "token" in c}
+            kinds |= {c["type"] for c in challenges if "token" in c}
+            check(tokens and all(re.fullmatch(r"[A-Za-z0-9_-]{22,}", t) for t in tokens) and not tokens & seen, str(challenges))
+            seen |= tokens
+    check({"http-01", "dns-01", "tls-alpn-01"} <= kinds and len(seen) >= 20, f"{kinds} {len(seen)}")
+
+
+def an_account_is_ended_by_its_own_key(dev, ctx):
+    """Deactivation of another's account, by a signature that is wrong, by a key of nobody: refused, and the account goes on; by its own key it ends."""
+    client, stranger = fresh(dev), fresh(dev)
+    client.register()
+    stranger.register()
+    ended = {"status": "deactivated"}
+    expect(stranger.post(client.kid, ended), 403, "unauthorized", "another account")
+    expect(client.post(client.kid, ended, signature=b64(bytes(64))), 400, "malformed", "a wrong signature")
+    expect(stranger.post(client.kid, ended, header={"kid": client.kid}), 400, "malformed", "another's key")
+    expect(stranger.post(client.kid, ended, header={"kid": None, "jwk": client.key.jwk}), 400, "malformed", "by jwk")
+    check(client.post(client.kid).json()["status"] == stranger.post(stranger.kid).json()["status"] == "valid", "ended by somebody else")
+    answer = client.post(client.kid, ended)
+    check(answer.status == 200 and answer.json()["status"] == "deactivated", answer.body)
+    for url, payload in ((client.kid, None), (client.kid, {"contact": []}), (client.directory["newOrder"], dns("a.internal.test")), (client.kid + "/orders", None), (client.directory["keyChange"], {}), (client.directory["newNonce"], None), (client.directory["revokeCert"], {"certificate": "AAAA"})):
+        expect(client.post(url, payload), 401, "unauthorized", url)
+    again = fresh(dev, client.key)
+    for payload in ({}, {"onlyReturnExisting": True}):
+        expect(again.post(again.directory["newAccount"], payload), 401, "unauthorized", str(payload))

@@ -195,6 +195,27 @@ def not_yours_is_not_there(dev, ctx):
     check(False, f"the time tells: {low}")
 
 
+def nothing_of_anothers(dev, ctx):
+    """T15: every object of an account, by every payload that does something, from another account: refused, and everything is as it was."""
+    client, order = _ready(dev, ctx, ["theirs.internal.test", "also.internal.test"])
+    pending = client.new_order(["pending.internal.test"])
+    challenge = client.post(pending["authorizations"][0]).json()["challenges"][0]["url"]
+    done, ended = _ready(dev, ctx, ["issued.internal.test"])
+    done.finish(ended, ["issued.internal.test"])
+    certificate = done.post(ended["url"]).json()["certificate"]
+    watched = [(client, client.kid), (client, order["url"]), (client, pending["url"]), *[(client, url) for url in order["authorizations"] + pending["authorizations"]], (done, certificate), (client, client.kid + "/orders")]
+    before = [c.post(url).body for c, url in watched]
+    stranger = _registered(dev)
+    csr = {"csr": b64(csr_make(["theirs.internal.test", "also.internal.test"]))}
+    tries = [(client.kid, None), (client.kid, {"contact": ["mailto:evil@b.test"]}), (client.kid, {"status": "deactivated"}), (client.kid + "/orders", None), (order["url"], None), (order["finalize"], csr), (order["authorizations"][0], None),
+             (order["authorizations"][0], {"status": "deactivated"}), (pending["authorizations"][0], {"status": "deactivated"}), (challenge, None), (challenge, {}), (certificate, None)]
+    for url, payload in tries:
+        answer = stranger.post(url, payload)
+        check(answer.status in (403, 404) and answer.type() == "unauthorized", f"{url} {payload}: {answer.status} {answer.body}")
+    check([c.post(url).body for c, url in watched] == before, "something has changed")
+    check(client.finalize(order, csr_make(["theirs.internal.test", "also.internal.test"])).status == 200, "its own account")
+
+
 def a_csr_is_the_order_or_nothing(dev, ctx):
     """T16: of random sets of names only the order's is taken; other kinds of names, wherever they are, never."""
     names = [f"n{i}.internal.test" for i in range(4)]
