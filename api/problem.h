@@ -14,6 +14,7 @@
     X(BAD_REVOCATION_REASON, "badRevocationReason", 400)         \
     X(BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400)     \
     X(CAA, "caa", 403)                                           \
+    X(COMPOUND, "compound", 400)                                 \
     X(CONNECTION, "connection", 400)                             \
     X(DNS, "dns", 400)                                           \
     X(EXTERNAL_ACCOUNT_REQUIRED, "externalAccountRequired", 403) \

@@ -102,9 +102,9 @@ static size_t decisions_put(struct flush *f, struct params *p, struct params *q,
                             int64_t order_leaf)
 {
     static const enum pg_type types[] = {PG_UUID, PG_UUID, PG_INT8, PG_INT8,
-                                         PG_INT8, PG_TEXT, PG_INT8};
-    size_t at = 0, rows = 0, col[7];
-    for (size_t i = 0; i < 7; i++) col[i] = params_array(p, types[i]);
+                                         PG_INT8, PG_TEXT, PG_INT8, PG_TEXT};
+    size_t at = 0, rows = 0, col[8];
+    for (size_t i = 0; i < 8; i++) col[i] = params_array(p, types[i]);
     size_t id = params_array(q, PG_UUID);
     for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_AUTHZ_DECIDE, &at)) != NULL;) {
         const struct store_authz_decide *c = (const struct store_authz_decide *)cmd;
@@ -117,6 +117,7 @@ static size_t decisions_put(struct flush *f, struct params *p, struct params *q,
         params_put_int(p, col[4], c->tag);
         params_put_text(p, col[5], c->error);
         params_put_int(p, col[6], c->valid_until_us);
+        params_put_text(p, col[7], c->order_error);
         params_put_id(q, id, &c->id);
         rows++;
     }
@@ -142,8 +143,8 @@ static void decide_pair(struct flush *f, int64_t authz_leaf, int64_t order_leaf)
     leaf_name(authzs, LEAF_AUTHZS, authz_leaf);
     leaf_name(orders, LEAF_ORDERS, order_leaf);
     flush_add(f, &p, flush_nothing,
-              "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7) "
-              "t(id, order_id, goal, by, tag, error, until)), "
+              "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) "
+              "t(id, order_id, goal, by, tag, error, until, order_error)), "
               "d AS (UPDATE %s a SET status = t.goal, decision = t.tag, "
               "decided_by = CASE t.goal WHEN 4 THEN a.decided_by ELSE t.by END, "
               "error = CASE t.goal WHEN 4 THEN a.error ELSE t.error END, "
@@ -151,7 +152,7 @@ static void decide_pair(struct flush *f, int64_t authz_leaf, int64_t order_leaf)
               "expires_at = CASE t.goal WHEN 2 THEN t.until ELSE a.expires_at END "
               "FROM t WHERE a.id = t.id AND a.order_id = t.order_id AND (a.status = 1 OR (a.status "
               "= 2 AND t.goal = 4)) AND "
-              "a.expires_at > now_us() RETURNING a.order_id, t.goal, t.error), "
+              "a.expires_at > now_us() RETURNING a.order_id, t.goal, t.order_error AS error), "
               "s AS (SELECT order_id, count(*) FILTER (WHERE goal = 2) AS good, bool_or(goal <> 2) "
               "AS bad, min(error) FILTER (WHERE goal <> 2) AS error FROM d GROUP BY order_id) "
               "UPDATE %s o SET authzs_pending = o.authzs_pending - s.good, error = "

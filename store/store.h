@@ -368,19 +368,20 @@ void store_authz_get(struct store *s, struct store_authz_get *c);
 // store_authz_decide moves a pending, unexpired authorization to valid or invalid, or a pending or
 // valid one to deactivated (RFC 8555 sections 7.1.6 and 7.5.2) and, in the same commit, its order:
 // the counter of pending authorizations is decremented (READY at 0), or the order, when it is
-// PENDING, or READY and the authorization was deactivated, becomes INVALID with `error`. A lost
-// race leaves all as it was: `decided` false and `out` is the row as it is; all zero when there is
-// no such authorization of this order. Of two decisions about one authorization that meet in one
-// flush the first is made.
+// PENDING, or READY and the authorization was deactivated, becomes INVALID with `order_error`. A
+// lost race leaves all as it was: `decided` false and `out` is the row as it is; all zero when
+// there is no such authorization of this order. Of two decisions about one authorization that meet
+// in one flush the first is made.
 struct store_authz_decide {
     struct store_cmd cmd;
     struct id id;
-    struct id order;        // of the authorization: locked first
-    int64_t tag;            // the store's own: a repeat of the command recognises its own work
-    enum authz_status to;   // AUTHZ_VALID, AUTHZ_INVALID or AUTHZ_DEACTIVATED
-    uint32_t by;            // the bit of the challenge that decided; not for AUTHZ_DEACTIVATED
-    struct slice error;     // problem JSON when not valid; of a deactivated one it is the order's
-    int64_t valid_until_us; // new expires_at of a valid one
+    struct id order;          // of the authorization: locked first
+    int64_t tag;              // the store's own: a repeat of the command recognises its own work
+    enum authz_status to;     // AUTHZ_VALID, AUTHZ_INVALID or AUTHZ_DEACTIVATED
+    uint32_t by;              // the bit of the challenge that decided; not for AUTHZ_DEACTIVATED
+    struct slice error;       // problem JSON of the failed challenge; not for AUTHZ_DEACTIVATED
+    struct slice order_error; // problem JSON of the order when it ends with this
+    int64_t valid_until_us;   // new expires_at of a valid one
     bool decided;
     struct authz_row out;
 };

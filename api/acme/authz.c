@@ -2,6 +2,7 @@
 #include "api/acme/authz.h"
 
 #include "api/acme/handlers.h"
+#include "api/acme/refusals.h"
 #include "api/events.h"
 
 enum {
@@ -158,11 +159,9 @@ static void authz_deactivate(struct request *r, const struct authz_row *z)
         .id = z->id,
         .order = z->order,
         .to = AUTHZ_DEACTIVATED};
-    struct buf *b = edge_scratch(r->edge);
-    struct err e = problem_write(b, PROBLEM_UNAUTHORIZED, problem_status(PROBLEM_UNAUTHORIZED),
-                                 "an authorization of the order was deactivated by its account",
-                                 NULL);
-    if (!failed(e)) e = arena_dup(&d->decide.error, request_arena(r), buf_slice(b));
+    struct err e = order_problem(&d->decide.order_error, r->edge, request_arena(r),
+                                 PROBLEM_UNAUTHORIZED,
+                                 "an authorization of the order was deactivated by its account", z);
     if (failed(e))
         request_fail_err(r, e);
     else

@@ -264,16 +264,11 @@ void binding_key_read(struct request *r, void (*next)(struct request *r, const s
     store_eab_get(r->edge->store, &k->get);
 }
 
-bool binding_key_allows(struct request *r, const struct eab_row *key, const struct identifier *ids,
-                        size_t count)
+void binding_key_allows(struct request *r, const struct eab_row *key, struct identifiers *ids)
 {
-    for (size_t i = 0; key != NULL && i < count; i++) {
-        if (eab_allows(key, request_arena(r), &ids[i])) continue;
-        request_fail(r, PROBLEM_REJECTED_IDENTIFIER,
-                     "identifier %zu (%s) is not among those that the account's external account "
-                     "binding key allows",
-                     i, identifier_text(request_arena(r), &ids[i]));
-        return false;
-    }
-    return true;
+    for (size_t i = 0; key != NULL && i < ids->count; i++)
+        if (!eab_allows(key, request_arena(r), &ids->ids[i]))
+            identifier_refuse(r, ids, i,
+                              "is not among those that the account's external account binding key "
+                              "allows");
 }

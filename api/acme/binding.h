@@ -1,7 +1,7 @@
 // binding: external account binding in newAccount (RFC 8555 section 7.3.4), and what the binding
 // key of an account lets it order.
 #pragma once
-#include "api/request.h"
+#include "api/acme/identifiers.h"
 
 // struct binding: the binding of a new account, in the request's arena.
 struct binding {
@@ -21,9 +21,8 @@ void binding_refused(struct request *r, enum eab_refusal why);
 
 // binding_key_read reads the binding key of the request's account and runs `next` with it, NULL for
 // an account without one: then within the call. A key that is disabled or gone is answered here.
-// r->user is the handler's for the time between. binding_key_allows compares names with what the
-// key allows; false: refused, and answered with the index of the first.
+// r->user is the handler's for the time between. binding_key_allows gathers those identifiers that
+// the key (NULL: none) does not allow.
 void binding_key_read(struct request *r,
                       void (*next)(struct request *r, const struct eab_row *key));
-bool binding_key_allows(struct request *r, const struct eab_row *key, const struct identifier *ids,
-                        size_t count);
+void binding_key_allows(struct request *r, const struct eab_row *key, struct identifiers *ids);

@@ -1,5 +1,6 @@
 #include "api/acme/caa_recheck.h"
 
+#include "api/acme/refusals.h"
 #include "api/err.h"
 #include "api/events.h"
 #include "proto/err.h"
@@ -28,42 +29,23 @@ static int64_t fresh_since_us(const struct request *r)
 
 // ---- the end
 
-static void subproblem_put(struct request *r, struct json_out *o, const struct look *l)
-{
-    struct identifier id = l->request.identifier;
-    const char *name = arena_printf(request_arena(r), "%s%.*s", l->request.wildcard ? "*." : "",
-                                    SLICE_ARG(id.value));
-    id.value = slice_str(name);
-    json_object_begin(o);
-    json_key(o, "type");
-    json_put_str(o, problem_type(PROBLEM_CAA));
-    json_key(o, "detail");
-    json_put_str(o, l->detail);
-    json_key(o, "identifier");
-    request_put_identifier(r, o, &id);
-    json_object_end(o);
-}
-
 static void refuse(struct caa_recheck *c)
 {
     struct request *r = c->r;
-    struct json_out o;
-    struct slice text;
-    size_t bad = 0;
-    json_out_begin(&o, edge_scratch(r->edge));
-    json_array_begin(&o);
-    for (size_t i = 0; i < c->count; i++)
-        if (c->looks[i].detail != NULL) {
-            subproblem_put(r, &o, &c->looks[i]);
-            bad++;
-        }
-    json_array_end(&o);
-    if (!failed(json_out_end(&o)) && !failed(arena_dup(&text, request_arena(r), buf_slice(o.buf))))
-        r->subproblems = request_text(r, text);
+    struct refusals f = {0};
+    for (size_t i = 0; i < c->count; i++) {
+        const struct look *l = &c->looks[i];
+        struct identifier id = l->request.identifier;
+        if (l->detail == NULL) continue;
+        id.value = slice_str(arena_printf(request_arena(r), "%s%.*s",
+                                          l->request.wildcard ? "*." : "", SLICE_ARG(id.value)));
+        refusal_add_id(r, &f, PROBLEM_CAA, &id, l->detail);
+    }
+    r->subproblems = refusals_text(r, &f);
     request_fail(r, PROBLEM_CAA,
                  "the CAA records of %zu of the order's identifiers do not permit it; the order is "
                  "unchanged",
-                 bad);
+                 f.count);
 }
 
 static void end(struct caa_recheck *c)

@@ -5,6 +5,7 @@
 
 #include "api/acme/handlers.h"
 #include "api/acme/limits.h"
+#include "api/acme/refusals.h"
 #include "api/err.h"
 #include "api/events.h"
 #include "proto/err.h"
@@ -228,14 +229,16 @@ static enum problem problem_of(enum validate_problem p)
     }
 }
 
-static struct slice error_text(struct running_validation *v, const struct validate_result *result)
+// errors_write: the problem of the challenge, and that of the order, which names the identifier.
+static void errors_write(struct running_validation *v, const struct validate_result *result)
 {
     struct buf *b = edge_scratch(v->edge);
-    struct slice out = SLICE_LIT("{}");
     enum problem p = problem_of(result->problem);
+    struct authz_row z = {.identifier = v->request.identifier, .wildcard = v->request.wildcard};
+    v->decide.error = v->decide.order_error = SLICE_LIT("{}");
     if (!failed(problem_write(b, p, problem_status(p), result->detail, NULL)))
-        (void)!failed(arena_dup(&out, &v->arena, buf_slice(b)));
-    return out;
+        (void)!failed(arena_dup(&v->decide.error, &v->arena, buf_slice(b)));
+    (void)!failed(order_problem(&v->decide.order_error, v->edge, &v->arena, p, result->detail, &z));
 }
 
 static void on_validated(struct validate_request *request, const struct validate_result *result)
@@ -250,7 +253,7 @@ static void on_validated(struct validate_request *request, const struct validate
     if (v->decide.to == AUTHZ_INVALID) {
         char authz[ID_TEXT_LEN + 1];
         id_text(authz, &v->authz);
-        v->decide.error = error_text(v, result);
+        errors_write(v, result);
         LOG(shard_log(e->shard), &EVENT_VALIDATION_FAILED, result->detail, LOG_STR("authz", authz),
             LOG_INT("tries", result->tries), LOG_INT("took_ms", result->took_us / 1000));
     }

@@ -4,6 +4,7 @@
 #include "api/acme/handlers.h"
 #include "api/acme/order.h"
 #include "api/acme/order_step.h"
+#include "api/acme/refusals.h"
 #include "api/events.h"
 #include "api/issuance.h"
 #include "cluster/core/seam.h"
@@ -25,6 +26,7 @@ struct finalize {
     struct store_account_get other;
     unsigned reads;
     struct err read_err;
+    struct refusals refused; // names
     struct store_intent_create create;
     struct issuance *issuance;
     struct timer wait;
@@ -55,8 +57,27 @@ static void on_wait_over(struct timer *t)
 
 // ---- e2
 
-static void intent_refused(struct request *r, const struct store_intent_create *c)
+// authz_refused names the identifier whose authorization has ended: those of an order are in the
+// order of its identifiers.
+static void authz_refused(struct finalize *f)
 {
+    struct request *r = f->r;
+    const struct order_row *row = &f->get.out;
+    struct identifier *ids;
+    size_t count;
+    if (!failed(identifiers_decode(&ids, &count, request_arena(r), row->identifiers)))
+        for (size_t i = 0; i < row->authz_count && i < count; i++)
+            if (id_eq(&row->authzs[i], &f->create.authz))
+                refusal_add_id(r, &f->refused, PROBLEM_UNAUTHORIZED, &ids[i],
+                               "its authorization is not valid any more");
+    r->subproblems = refusals_text(r, &f->refused);
+    request_fail(r, PROBLEM_UNAUTHORIZED, "an authorization of the order is not valid any more");
+}
+
+static void intent_refused(struct finalize *f)
+{
+    struct request *r = f->r;
+    const struct store_intent_create *c = &f->create;
     switch (c->outcome) {
     case INTENT_ORDER_NOT_READY:
         request_fail(r, PROBLEM_ORDER_NOT_READY,
@@ -79,8 +100,7 @@ static void intent_refused(struct request *r, const struct store_intent_create *
                      "gave it to you");
         return;
     case INTENT_AUTHZ_NOT_VALID:
-        request_fail(r, PROBLEM_UNAUTHORIZED,
-                     "an authorization of the order is not valid any more");
+        authz_refused(f);
         return;
     default:
         request_fail_absent(r, "order");
@@ -99,7 +119,7 @@ static void on_intent(struct store_cmd *cmd, struct err err)
         return;
     }
     if (f->create.outcome != INTENT_CREATED) {
-        intent_refused(r, &f->create);
+        intent_refused(f);
         return;
     }
     crash_point("e2-after");
@@ -168,16 +188,34 @@ static bool key_kind_allowed(const struct signer_profile *p, struct public_key_k
     return false;
 }
 
-static bool names_match(struct request *r, const struct csr *csr, struct slice encoded)
+// names_match compares the sorted names of order and request, and gathers those that only one has.
+static bool names_match(struct request *r, struct refusals *f, const struct csr *csr,
+                        struct slice encoded)
 {
     struct identifier *ids;
-    size_t count;
+    size_t count, i = 0, k = 0;
     if (failed(identifiers_decode(&ids, &count, request_arena(r), encoded))) return false;
     count = identifiers_sort(ids, count);
-    if (count != csr->name_count) return false;
-    for (size_t i = 0; i < count; i++)
-        if (identifier_cmp(&ids[i], &csr->names[i]) != 0) return false;
-    return true;
+    while (i < count || k < csr->name_count) {
+        int c = i == count             ? 1
+                : k == csr->name_count ? -1
+                                       : identifier_cmp(&ids[i], &csr->names[k]);
+        if (c < 0)
+            refusal_add_id(r, f, PROBLEM_BAD_CSR, &ids[i],
+                           "is in the order and not in the request");
+        else if (c > 0)
+            refusal_add_id(r, f, PROBLEM_BAD_CSR, &csr->names[k],
+                           "is in the request and not in the order");
+        i += c <= 0;
+        k += c >= 0;
+    }
+    return f->count == 0;
+}
+
+static void names_refused(struct finalize *f)
+{
+    f->r->subproblems = refusals_text(f->r, &f->refused);
+    request_fail(f->r, PROBLEM_BAD_CSR, "the names in the request are not exactly the order's");
 }
 
 static void order_refused(struct request *r, enum order_status status)
@@ -215,8 +253,8 @@ static void decide(struct finalize *f)
                                                          (uint16_t)r->tenant->settings->issuer);
     if (!order_step(&next, &effects, status, ORDER_FINALIZE))
         order_refused(r, status);
-    else if (!names_match(r, &f->csr, row->identifiers))
-        request_fail(r, PROBLEM_BAD_CSR, "the names in the request are not exactly the order's");
+    else if (!names_match(r, &f->refused, &f->csr, row->identifiers))
+        names_refused(f);
     else if (f->other.found)
         request_fail(r, PROBLEM_BAD_CSR, "the request is for the key of an account");
     else if (p == NULL || issuer == NULL)

@@ -2,15 +2,13 @@
 
 #include "cluster/core/address.h"
 
-enum { SHOWN_MAX = 100, OFFERED_TEXT_MAX = 256 };
+enum { OFFERED_TEXT_MAX = 256 };
 
-static bool identifier_refuse(struct request *r, enum problem p, size_t i, struct slice value,
-                              const char *why)
-{
-    request_fail(r, p, "identifier %zu (%s) %s", i, request_text(r, slice_sub(value, 0, SHOWN_MAX)),
-                 why);
-    return false;
-}
+// struct given is one element of the request.
+struct given {
+    size_t place;
+    struct slice type, value;
+};
 
 // provable says whether the tenant offers a challenge for it.
 static bool provable(const struct request *r, const struct identifier *id)
@@ -20,85 +18,108 @@ static bool provable(const struct request *r, const struct identifier *id)
     return challenge_types_for(r->tenant->challenges, &base, wildcard) != 0;
 }
 
-static bool unprovable_refuse(struct request *r, size_t i, struct slice value)
+static void unprovable_refuse(struct request *r, struct refusals *f, const struct given *g)
 {
     char offered[OFFERED_TEXT_MAX];
     challenge_types_text(offered, sizeof offered, r->tenant->challenges);
-    return identifier_refuse(
-        r, PROBLEM_REJECTED_IDENTIFIER, i, value,
-        arena_printf(
-            request_arena(r), "is %s, which no challenge that is offered here can prove (%s)",
-            slice_starts(value, SLICE_LIT("*.")) ? "a wildcard" : "an identifier", offered));
+    refusal_add(r, f, PROBLEM_REJECTED_IDENTIFIER, g->place, g->type, g->value,
+                "is %s, which no challenge that is offered here can prove (%s)",
+                slice_starts(g->value, SLICE_LIT("*.")) ? "a wildcard" : "an identifier", offered);
+}
+
+static bool refuse(struct request *r, struct refusals *f, enum problem p, const struct given *g,
+                   const char *why)
+{
+    refusal_add(r, f, p, g->place, g->type, g->value, "%s", why);
+    return false;
 }
 
 // address_take reads an address in the one text form that it has (RFC 8738 section 3, RFC 5952
-// section 4). False: answered.
-static bool address_take(struct request *r, size_t i, struct slice value, struct identifier *out)
+// section 4). False: refused.
+static bool address_take(struct request *r, struct refusals *f, const struct given *g,
+                         struct identifier *out)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     struct arena *a = request_arena(r);
     out->type = IDENTIFIER_IP;
-    if (failed(ip_address_parse(&out->value, a, value)))
-        return identifier_refuse(r, PROBLEM_MALFORMED, i, value,
-                                 "is not the text of an IPv4 or IPv6 address");
+    if (failed(ip_address_parse(&out->value, a, g->value)))
+        return refuse(r, f, PROBLEM_MALFORMED, g, "is not the text of an IPv4 or IPv6 address");
     if (out->value.n == 16 && memcmp(out->value.p, mapped, sizeof mapped) == 0)
-        return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
-                                 "is an IPv4 address inside an IPv6 one; ask for the IPv4 address");
+        return refuse(r, f, PROBLEM_REJECTED_IDENTIFIER, g,
+                      "is an IPv4 address inside an IPv6 one; ask for the IPv4 address");
     const char *canonical = identifier_text(a, out);
-    if (canonical != NULL && slice_eq_str(value, canonical)) return true;
-    return identifier_refuse(r, PROBLEM_MALFORMED, i, value,
-                             arena_printf(a, "is not written as addresses are (RFC 5952): %s",
-                                          canonical == NULL ? "" : canonical));
+    if (canonical != NULL && slice_eq_str(g->value, canonical)) return true;
+    return refuse(r, f, PROBLEM_MALFORMED, g,
+                  arena_printf(a, "is not written as addresses are (RFC 5952): %s",
+                               canonical == NULL ? "" : canonical));
 }
 
-// identifier_take reads element `i` into its canonical form; false: answered.
-static bool identifier_take(struct request *r, struct json list, size_t i, struct identifier *out)
+// name_take reads a DNS name. False: refused.
+static bool name_take(struct request *r, struct refusals *f, const struct given *g,
+                      struct identifier *out)
 {
-    struct slice type, value;
-    struct json one = json_at(list, i);
-    if (failed(json_string(json_get(one, "type"), &type)) ||
-        failed(json_string(json_get(one, "value"), &value)))
-        return identifier_refuse(r, PROBLEM_MALFORMED, i, SLICE_NONE,
-                                 "has no \"type\" and \"value\"");
-    if (slice_eq_str(type, "ip"))
-        return address_take(r, i, value, out) &&
-               (provable(r, out) || unprovable_refuse(r, i, value));
-    if (!slice_eq_str(type, "dns"))
-        return identifier_refuse(r, PROBLEM_UNSUPPORTED_IDENTIFIER, i, value,
-                                 "is not of type \"dns\" or \"ip\", those that this server takes");
     out->type = IDENTIFIER_DNS;
-    if (failed(dns_name_canonical(&out->value, request_arena(r), value, true)))
-        return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, value,
-                                 "is not a DNS name that a certificate can carry");
-    return provable(r, out) || unprovable_refuse(r, i, value);
+    return !failed(dns_name_canonical(&out->value, request_arena(r), g->value, true)) ||
+           refuse(r, f, PROBLEM_REJECTED_IDENTIFIER, g,
+                  "is not a DNS name that a certificate can carry");
 }
 
-static size_t duplicates_drop(struct identifier *ids, size_t count)
+// identifier_take reads one element into its canonical form; false: refused.
+static bool identifier_take(struct request *r, struct refusals *f, struct json one, size_t place,
+                            struct identifier *out)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        bool seen = false;
-        for (size_t k = 0; k < kept; k++) seen |= identifier_cmp(&ids[k], &ids[i]) == 0;
-        if (!seen) ids[kept++] = ids[i];
+    struct given g = {.place = place};
+    if (failed(json_string(json_get(one, "type"), &g.type)) ||
+        failed(json_string(json_get(one, "value"), &g.value))) {
+        g.type = g.value = SLICE_NONE;
+        return refuse(r, f, PROBLEM_MALFORMED, &g, "has no \"type\" and \"value\"");
     }
-    return kept;
+    bool ip = slice_eq_str(g.type, "ip");
+    if (!ip && !slice_eq_str(g.type, "dns"))
+        return refuse(r, f, PROBLEM_UNSUPPORTED_IDENTIFIER, &g,
+                      "is not of type \"dns\" or \"ip\", those that this server takes");
+    if (!(ip ? address_take(r, f, &g, out) : name_take(r, f, &g, out))) return false;
+    if (provable(r, out)) return true;
+    unprovable_refuse(r, f, &g);
+    return false;
 }
 
-struct identifier *identifiers_take(struct request *r, size_t *out_count)
+static bool seen_before(const struct identifiers *l, const struct identifier *id)
+{
+    for (size_t k = 0; k < l->count; k++)
+        if (identifier_cmp(&l->ids[k], id) == 0) return true;
+    return false;
+}
+
+bool identifiers_take(struct request *r, struct identifiers *out)
 {
     struct json list = json_get(r->payload, "identifiers");
     size_t count = json_size(list);
     if (!json_is_array(list) || count == 0 || count > IDENTIFIER_COUNT_MAX) {
         request_fail(r, PROBLEM_MALFORMED, "\"identifiers\" is not a list of 1 to %d identifiers",
                      IDENTIFIER_COUNT_MAX);
-        return NULL;
+        return false;
     }
-    struct identifier *ids = request_new(r, count * sizeof *ids);
-    if (ids == NULL) return NULL;
-    for (size_t i = 0; i < count; i++)
-        if (!identifier_take(r, list, i, &ids[i])) return NULL;
-    *out_count = duplicates_drop(ids, count);
-    return ids;
+    *out = (struct identifiers){.ids = request_new(r, count * sizeof *out->ids)};
+    if (out->ids == NULL) return false;
+    out->places = request_new(r, count * sizeof *out->places);
+    if (out->places == NULL) return false;
+    for (size_t i = 0; i < count; i++) {
+        struct identifier id;
+        if (!identifier_take(r, &out->refused, json_at(list, i), i, &id) || seen_before(out, &id))
+            continue;
+        out->ids[out->count] = id;
+        out->places[out->count++] = i;
+    }
+    return true;
+}
+
+void identifier_refuse(struct request *r, struct identifiers *l, size_t i, const char *why)
+{
+    const struct identifier *id = &l->ids[i];
+    refusal_add(r, &l->refused, PROBLEM_REJECTED_IDENTIFIER, l->places[i],
+                slice_str(id->type == IDENTIFIER_IP ? "ip" : "dns"),
+                slice_str(identifier_text(request_arena(r), id)), "%s", why);
 }
 
 static bool networks_have(const struct signer_profile *p, struct slice octets)
@@ -111,22 +132,19 @@ static bool networks_have(const struct signer_profile *p, struct slice octets)
     return false;
 }
 
-bool identifiers_fit_profile(struct request *r, const struct identifier *ids, size_t count,
-                             struct slice profile)
+void identifiers_fit_profile(struct request *r, struct identifiers *l, struct slice profile)
 {
     const struct signer_profile *p = catalog_profile(&r->edge->catalog, profile);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; p != NULL && i < l->count; i++) {
+        const struct identifier *id = &l->ids[i];
         bool wildcard;
-        (void)challenge_identifier(&wildcard, &ids[i]);
-        if (p != NULL && wildcard && !p->wildcards)
-            return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i, ids[i].value,
-                                     "is a wildcard, which this profile does not have");
-        if (p != NULL && ids[i].type == IDENTIFIER_IP && !networks_have(p, ids[i].value))
-            return identifier_refuse(r, PROBLEM_REJECTED_IDENTIFIER, i,
-                                     slice_str(identifier_text(request_arena(r), &ids[i])),
-                                     p->network_count == 0
-                                         ? "is an address, and this profile is for names alone"
-                                         : "is an address outside the networks of this profile");
+        (void)challenge_identifier(&wildcard, id);
+        if (wildcard && !p->wildcards)
+            identifier_refuse(r, l, i, "is a wildcard, which this profile does not have");
+        if (id->type == IDENTIFIER_IP && !networks_have(p, id->value))
+            identifier_refuse(r, l, i,
+                              p->network_count == 0
+                                  ? "is an address, and this profile is for names alone"
+                                  : "is an address outside the networks of this profile");
     }
-    return true;
 }

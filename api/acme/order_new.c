@@ -13,8 +13,7 @@
 struct order_new {
     struct store_order_create create;
     struct request *r;
-    struct identifier *ids; // asked for
-    size_t count;
+    struct identifiers asked;
 };
 
 static void on_created(struct store_cmd *cmd, struct err err)
@@ -152,21 +151,21 @@ static void on_replaces(struct request *r, void *ctx)
     if (n->create.replacing && !r->tenant->settings->limit_renewals)
         create(r, n);
     else
-        limits_new_order(r, n->ids, n->count, create, n);
+        limits_new_order(r, n->asked.ids, n->asked.count, create, n);
 }
 
 // on_key: what the account's binding key allows is known.
 static void on_key(struct request *r, const struct eab_row *key)
 {
     struct order_new *n = r->user;
-    if (!binding_key_allows(r, key, n->ids, n->count) ||
-        !profile_take(r, &n->create.order.profile, key) ||
-        !identifiers_fit_profile(r, n->ids, n->count, n->create.order.profile) ||
-        !order_fill(r, n, n->ids, n->count))
+    if (!profile_take(r, &n->create.order.profile, key)) return;
+    binding_key_allows(r, key, &n->asked);
+    identifiers_fit_profile(r, &n->asked, n->create.order.profile);
+    if (refusals_answer(r, &n->asked.refused) || !order_fill(r, n, n->asked.ids, n->asked.count))
         return;
     n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
     n->create.key_version = r->key_version;
-    replaces_check(r, &n->create, n->ids, n->count, on_replaces, n);
+    replaces_check(r, &n->create, n->asked.ids, n->asked.count, on_replaces, n);
 }
 
 void order_new(struct request *r)
@@ -175,14 +174,10 @@ void order_new(struct request *r)
         request_fail(r, PROBLEM_MALFORMED, "newOrder needs a payload");
         return;
     }
-    size_t count;
-    struct identifier *ids = identifiers_take(r, &count); // NULL: answered, and `r` is gone
-    if (ids == NULL || dates_refused(r)) return;
     struct order_new *n = REQUEST_NEW(r, struct order_new);
     if (n == NULL) return;
     n->r = r;
-    n->ids = ids;
-    n->count = count;
+    if (!identifiers_take(r, &n->asked) || dates_refused(r)) return; // answered, and `r` is gone
     r->user = n;
     binding_key_read(r, on_key);
 }

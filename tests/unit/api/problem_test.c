@@ -22,6 +22,7 @@ static const struct {
     {PROBLEM_BAD_REVOCATION_REASON, "badRevocationReason", 400},
     {PROBLEM_BAD_SIGNATURE_ALGORITHM, "badSignatureAlgorithm", 400},
     {PROBLEM_CAA, "caa", 403},
+    {PROBLEM_COMPOUND, "compound", 400}, // RFC 8555 section 6.7.1
     {PROBLEM_CONNECTION, "connection", 400},
     {PROBLEM_DNS, "dns", 400},
     {PROBLEM_EXTERNAL_ACCOUNT_REQUIRED, "externalAccountRequired", 403},

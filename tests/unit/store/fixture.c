@@ -133,6 +133,7 @@ struct store_authz_decide decision(const struct order_made *m, size_t i, bool va
                                        .to = valid ? AUTHZ_VALID : AUTHZ_INVALID,
                                        .by = CHALLENGE_HTTP_01,
                                        .error = valid ? SLICE_NONE : SLICE_LIT("{}"),
+                                       .order_error = valid ? SLICE_NONE : SLICE_LIT("{}"),
                                        .valid_until_us = now_us() + 3600000000ll};
 }
 

@@ -103,7 +103,7 @@ static void a_deactivated_authorization_ends_its_order(void **state)
         for (int again = 0; again < 2; again++) {
             struct store_authz_decide d = decision(&m, 0, false);
             d.to = AUTHZ_DEACTIVATED;
-            d.error = SLICE_LIT("{\"detail\":\"given back\"}");
+            d.order_error = SLICE_LIT("{\"detail\":\"given back\"}");
             store_authz_decide(stores[0], &d);
             run();
             assert_ok(result(&d.cmd));

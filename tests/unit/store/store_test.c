@@ -120,7 +120,8 @@ static void one_invalid_authorization_ends_the_order(void **state)
     struct account_row a = account_make();
     struct order_made m = order_make(&a, 2);
     struct store_authz_decide d[2] = {decision(&m, 0, true), decision(&m, 1, false)};
-    d[1].error = SLICE_LIT("{\"detail\":\"no\"}");
+    d[1].error = SLICE_LIT("{\"detail\":\"of the challenge\"}");
+    d[1].order_error = SLICE_LIT("{\"detail\":\"no\"}");
     store_authz_decide(stores[0], &d[0]);
     store_authz_decide(stores[0], &d[1]);
     run();
@@ -129,6 +130,7 @@ static void one_invalid_authorization_ends_the_order(void **state)
     run();
     assert_int_equal(g.out.status, ORDER_INVALID);
     assert_slice_str(g.out.error, "{\"detail\":\"no\"}");
+    assert_slice_str(d[1].out.error, "{\"detail\":\"of the challenge\"}");
 }
 
 static void of_many_finalizes_one_wins(void **state)
