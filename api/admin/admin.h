@@ -103,7 +103,8 @@ struct admin_call {
     struct edge *edge;
     struct arena *arena;
     const struct admin_operation *op;
-    const char *who; // for the audit log: the role of the caller's certificate, or a local user
+    const char *who; // for the audit log: the role of the caller's certificate and its address, or
+                     // a local user
     struct admin_value values[ADMIN_PARAMS_MAX];
     void (*done)(struct admin_call *c, unsigned status, struct slice body);
     void *ctx;

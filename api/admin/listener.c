@@ -4,6 +4,7 @@
 
 #include "api/events.h"
 #include "api/identity.h"
+#include "cluster/core/address.h"
 #include "proto/err.h"
 
 enum {
@@ -201,10 +202,10 @@ static bool type_ok(const struct admin_operation *op, const struct http_request 
 // ---- requests
 
 static void call_begin(struct edge *e, struct http_exchange *x, const struct admin_operation *op,
-                       const struct slice segments[2], const char *role)
+                       const struct slice segments[2], const char *who)
 {
     struct slice path = x->request.path, bare = until(path, '?');
-    struct admin_call *c = admin_call_new(e, x->arena, op, arena_printf(x->arena, "%s", role));
+    struct admin_call *c = admin_call_new(e, x->arena, op, who);
     if (c == NULL) {
         refuse(e, x, 503, NULL, "there is no memory for the request; try again");
         return;
@@ -218,6 +219,14 @@ static void call_begin(struct edge *e, struct http_exchange *x, const struct adm
         admin_fail(c, 400, "%s", wrong);
     else
         admin_run(c);
+}
+
+// who_text is who asks, for the audit log: the role of the certificate, and the address.
+static const char *who_text(struct arena *a, const char *role, const struct server_peer *peer)
+{
+    char address[ADDRESS_TEXT_MAX];
+    address_ip_text(address, (const struct sockaddr *)&peer->address);
+    return arena_printf(a, "%s from %s", role, address);
 }
 
 static void on_request(void *ctx, struct http_exchange *x, const struct server_peer *peer)
@@ -246,7 +255,7 @@ static void on_request(void *ctx, struct http_exchange *x, const struct server_p
                                        : "the Content-Type must be application/x-ndjson (an object "
                                          "a line) or text/csv");
     else
-        call_begin(e, x, op, segments, role);
+        call_begin(e, x, op, segments, who_text(x->arena, role, peer));
 }
 
 // The peer is gone: the call goes on, and its answer releases the exchange.

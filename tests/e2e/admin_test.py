@@ -396,7 +396,7 @@ def by_others(dev, secret):
         check("BEGIN CERTIFICATE" in certmill(options, "cert", "show", serial), "the certificate is not shown")
         certmill(options, "account", "show", "A" * 22, code=1)
         print(f"the command {name}")
-    check('operation="eab rotate" who=urn:certmill:role:admin' in dev.log("acme-0.log"), "the audit log lacks the rotation")
+    check('operation="eab rotate" who="urn:certmill:role:admin from 127.0.0.1"' in dev.log("acme-0.log"), "the audit log lacks the rotation")
     check(secret not in dev.log("acme-0.log") and made["hmac_key"] not in dev.log("acme-0.log"), "a secret is in the log")
 
 

@@ -72,6 +72,31 @@ def clients(dev):
     print("lego and certbot bind their accounts")
 
 
+def race(dev):
+    """T10: many newAccount at once, on two front ends, with a key for three: three accounts."""
+    import hashlib
+    import hmac
+    from concurrent.futures import ThreadPoolExecutor
+
+    from certmill import b64, unb64
+
+    key = key_make(dev, "--accounts-max", "3")
+
+    def register(n):
+        client = Client(dev, front=n % 2)
+        url = client.directory["newAccount"]
+        protected, payload = b64(json.dumps({"alg": "HS256", "kid": key["kid"], "url": url}).encode()), b64(json.dumps(client.key.jwk).encode())
+        mac = b64(hmac.new(unb64(key["hmac_key"]), f"{protected}.{payload}".encode(), hashlib.sha256).digest())
+        answer = client.post(url, {"termsOfServiceAgreed": True, "externalAccountBinding": {"protected": protected, "payload": payload, "signature": mac}})
+        check(answer.status == 201 or (answer.status == 403 and "made all the accounts" in answer.json()["detail"]), answer.body)
+        return answer.status
+
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(register, range(32))).count(201)
+    check(made == 3 and show(dev, key["kid"])["accounts_used"] == 3, f"{made} accounts were made")
+    print("of many accounts at once as many as the key may make")
+
+
 def command(dev):
     text, told = certmill(dev, "eab", "create", "--kid", "team-a", "--comment", "team A", "--expires", "2030-01-02T03:04:05Z", "--algorithms", "HS256")
     check("--eab-kid team-a" in text and "lego" in text and dev.directory.replace("/directory", "/acme/default/directory") in text, text)
@@ -114,6 +139,7 @@ def command(dev):
     print("the command says what is wrong")
 
 
-with Dev() as dev:
+with Dev(fronts=2) as dev:
     command(dev)
+    race(dev)
     clients(dev)
