@@ -137,24 +137,31 @@ static void again_changes_nothing(void **state)
     (void)state;
     struct migrator m = {0};
     char note[256];
-    int64_t before = sql_int("SELECT count(*) FROM pg_class");
-    migrate(&m);
-    assert_ok(m.err);
-    assert_int_equal(m.from, STORE_SCHEMA_VERSION);
+    static const char hour[] = "SELECT now_us() / 3600000000";
+    int64_t before, began;
+    do { // in a new hour there are new partitions to make
+        began = sql_int("%s", hour);
+        migrate(&m);
+        before = sql_int("SELECT count(*) FROM pg_class");
+        migrate(&m);
+        assert_ok(m.err);
+        assert_int_equal(m.from, STORE_SCHEMA_VERSION);
+    } while (sql_int("%s", hour) != began);
     assert_int_equal(sql_int("SELECT count(*) FROM pg_class"), before);
     assert_ok(store_schema_check(pg.conninfo, note, sizeof note));
 }
 
-// The first partitions are there: from the hours that may be backdated into to two days ahead.
+// The first partitions are there: from the hours that may be backdated into to two days ahead; one
+// more when an hour has begun since.
 static void the_first_partitions_are_made(void **state)
 {
     (void)state;
     static const char count[] = "SELECT count(*) FROM pg_inherits WHERE inhparent = '%s'::regclass";
-    assert_int_equal(sql_int(count, "orders"), 51);
-    assert_int_equal(sql_int(count, "intents"), 51);
-    assert_int_equal(sql_int(count, "certificates"), 51);
-    assert_int_equal(sql_int(count, "replacements"), 51);
-    assert_int_equal(sql_int(count, "revocations"), 51);
+    assert_in_range(sql_int(count, "orders"), 51, 52);
+    assert_in_range(sql_int(count, "intents"), 51, 52);
+    assert_in_range(sql_int(count, "certificates"), 51, 52);
+    assert_in_range(sql_int(count, "replacements"), 51, 52);
+    assert_in_range(sql_int(count, "revocations"), 51, 52);
     assert_in_range(sql_int(count, "authorizations"), 3, 4);
     // No index on a status, room for HOT updates on each leaf, and no DEFAULT partition.
     assert_int_equal(sql_int("SELECT count(*) FROM pg_indexes WHERE indexdef ~ 'status'"), 0);
