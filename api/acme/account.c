@@ -186,7 +186,13 @@ static void account_create(struct request *r)
 struct account_read {
     struct store_account_get get;
     struct request *r;
+    void (*absent)(struct request *r); // goes on where there is no account
 };
+
+static void account_absent(struct request *r)
+{
+    request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST, "this key has no account here");
+}
 
 static void on_found(struct store_cmd *cmd, struct err err)
 {
@@ -197,7 +203,7 @@ static void on_found(struct store_cmd *cmd, struct err err)
     if (failed(err)) {
         request_fail_err(r, err);
     } else if (!a->get.found) {
-        request_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST, "this key has no account here");
+        a->absent(r);
     } else if (a->get.out.status != ACCOUNT_VALID) {
         request_fail_account(r, account_status_text(a->get.out.status));
     } else {
@@ -207,7 +213,7 @@ static void on_found(struct store_cmd *cmd, struct err err)
     }
 }
 
-static void account_find(struct request *r)
+static void account_find(struct request *r, void (*absent)(struct request *r))
 {
     struct account_read *a = REQUEST_NEW(r, struct account_read);
     if (a == NULL) return;
@@ -215,11 +221,14 @@ static void account_find(struct request *r)
                                        .by_id = r->has_account,
                                        .id = r->account,
                                        .tenant = slice_str(r->tenant->settings->name)},
-                               .r = r};
+                               .r = r,
+                               .absent = absent};
     memcpy(a->get.thumbprint, r->key.thumbprint, sizeof a->get.thumbprint);
     store_account_get(r->edge->store, &a->get);
 }
 
+// account_new: whatever else is sent, a key that has an account gets that one (RFC 8555 section
+// 7.3.1); so it is looked for before contacts, agreement and binding are judged.
 void account_new(struct request *r)
 {
     bool existing = false;
@@ -230,10 +239,8 @@ void account_new(struct request *r)
     struct json only = json_get(r->payload, "onlyReturnExisting");
     if (json_present(only) && failed(json_bool(only, &existing)))
         request_fail(r, PROBLEM_MALFORMED, "\"onlyReturnExisting\" is not true or false");
-    else if (existing)
-        account_find(r);
     else
-        account_create(r);
+        account_find(r, existing ? account_absent : account_create);
 }
 
 // ---- changes (RFC 8555 sections 7.3.2 and 7.3.6)
@@ -296,7 +303,7 @@ static void account_update(struct request *r)
     if (u->update.set_contact || u->update.deactivate)
         store_account_update(r->edge->store, &u->update);
     else
-        account_find(r);
+        account_find(r, account_absent);
 }
 
 // account_post reads the account, or changes it; an empty object reads it, too (a known client

@@ -1,14 +1,18 @@
 """RFC 8555 section 7 over the wire: what resources look like, what they ignore, what they refuse."""
 import datetime
+import hashlib
+import hmac
+import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 from cryptography import x509
 
 from cases import expect, fresh, routes
-from certmill import Key, b64, check, csr_make
+from certmill import BIN, ENVIRON, Key, b64, check, csr_make, unb64
 
 def dns(*names):
     return {"identifiers": [{"type": "dns", "value": n} for n in names]}
@@ -87,6 +91,25 @@ def what_accounts_ignore(dev, ctx):
     check(answer.status == 200 and answer.json() == account, answer.body)
     answer = client.post(client.kid, {"contact": ["mailto:new@b.test"], "status": "revoked", "x": 1})
     check(answer.status == 200 and answer.json() == dict(account, contact=["mailto:new@b.test"]) and client.post(client.kid).json() == answer.json(), answer.body)
+
+
+def an_account_is_found_whatever_is_sent(dev, ctx):
+    """newAccount by a key that has an account answers with it, though what is sent would make none: wrong contacts, no agreement, no binding (section 7.3.1)."""
+    key_id = json.loads(subprocess.run([os.path.join(BIN, "certmill"), "eab", "create", "--config", os.path.join(dev.state, "acme-0.yaml"), "--tenant", "bound", "--json"], capture_output=True, text=True, env=ENVIRON, timeout=60, check=True).stdout)
+    for tenant in ("default", "terms", "bound"):
+        client, first = _of_tenant(dev, tenant), {"termsOfServiceAgreed": True}
+        url = client.directory["newAccount"]
+        if tenant == "bound":
+            protected, inner = b64(json.dumps({"alg": "HS256", "kid": key_id["kid"], "url": url}).encode()), b64(json.dumps(client.key.jwk).encode())
+            mac = hmac.new(unb64(key_id["hmac_key"]), f"{protected}.{inner}".encode(), hashlib.sha256).digest()
+            first["externalAccountBinding"] = {"protected": protected, "payload": inner, "signature": b64(mac)}
+        answer = client.post(url, first)
+        check(answer.status == 201, answer.body)
+        before = ctx.counts()
+        for payload in ({}, {"contact": ["tel:1"]}, {"contact": 7}, {"termsOfServiceAgreed": False}, {"termsOfServiceAgreed": "yes"}, {"externalAccountBinding": "x"}, {"externalAccountBinding": {"protected": "e30", "payload": "", "signature": ""}}, first):
+            again = client.post(url, payload)
+            check(again.status == 200 and again.json() == answer.json() and again.headers["Location"] == answer.headers["Location"], f"{tenant}: {payload}: {again.status} {again.body}")
+        check(ctx.counts() == before, "an account was made")
 
 
 def only_existing_makes_none(dev, ctx):
