@@ -2,7 +2,9 @@
 import base64
 import glob
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -53,6 +55,12 @@ def obtains(dev, ns):
     for host, good in (("a.wild.internal.test", True), ("wild.internal.test", True), ("a.b.wild.internal.test", False)):
         done = subprocess.run(["openssl", "verify", "-CAfile", dev.root, "-untrusted", chain, "-verify_hostname", host, chain], capture_output=True, text=True)
         check((done.returncode == 0) == good, host + done.stdout + done.stderr)
+    zlint = os.path.join(os.environ["CERTMILL_DEPS"], "root/usr/bin/zlint")
+    zlint = zlint if os.path.exists(zlint) else shutil.which("zlint")
+    check(zlint, "zlint is not installed")
+    results = json.loads(run([zlint, "-includeSources", "RFC5280", chain]).splitlines()[0])
+    bad = [k for k, v in results.items() if v["result"] in ("error", "fatal")]
+    check(not bad and len(results) > 50, str(bad))
     print("a wildcard and its base name in one certificate")
 
 

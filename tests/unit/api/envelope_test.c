@@ -571,6 +571,46 @@ static void nonces_are_refused_on_demand(void **state)
     program_reload(rig.programs[0]);
 }
 
+// ---- wildcards
+
+static void refused_identifier(const char *names, const char *sentence)
+{
+    const char *payload = arena_printf(
+        &client.arena,
+        "{\"identifiers\":[{\"type\":\"dns\",\"value\":"
+        "\"plain.internal.test\"},{\"type\":\"dns\",\"value\":\"%s\"}]}",
+        names);
+    struct acme_answer a = acme_call(&client, acme_path(&client, "new-order"), payload);
+    assert_answer(names, &a, 400, "rejectedIdentifier");
+    const char *detail = acme_text(&client, &a, "detail");
+    if (strstr(detail, sentence) == NULL || strstr(detail, "identifier 1 ") == NULL)
+        fail_msg("%s", detail);
+}
+
+// What cannot end in a certificate is refused at once: where the profile signs no wildcards, and
+// where no challenge is offered that could prove one (RFC 8555 section 7.1.3).
+static void a_wildcard_needs_a_profile_and_a_challenge(void **state)
+{
+    (void)state;
+    refused_identifier("*.internal.test", "is a wildcard, which this profile does not have");
+    front_config(&rig, 0,
+                 "  default:\n    default: true\n    profiles: [server, short, wide, norev]\n"
+                 "    challenges: [http-01]\n");
+    program_reload(rig.programs[0]);
+    for (int i = 0; i < 100; i++) { // the other core hears of it a little later
+        struct acme_answer order = acme_order(&client, "offer.internal.test");
+        struct acme_answer a = acme_call(&client, acme_text(&client, &order, "authorizations.0"),
+                                         NULL);
+        if (acme_text(&client, &a, "challenges.1.type") == NULL) break;
+        usleep(20000);
+    }
+    refused_identifier(
+        "*.internal.test",
+        "is a wildcard, which no challenge that is offered here can prove (http-01)");
+    front_config(&rig, 0, NULL);
+    program_reload(rig.programs[0]);
+}
+
 // ---- hosts
 
 static void only_the_hosts_of_the_tenant_are_served(void **state)
@@ -615,6 +655,7 @@ int main(void)
         cmocka_unit_test(what_is_not_there_is_not_malformed),
         cmocka_unit_test(an_authorization_ends_in_time),
         cmocka_unit_test(only_offered_challenges_are_there),
+        cmocka_unit_test(a_wildcard_needs_a_profile_and_a_challenge),
         cmocka_unit_test(only_the_hosts_of_the_tenant_are_served),
         cmocka_unit_test(refusals_of_the_server_are_problems_with_a_nonce),
         cmocka_unit_test(every_body_below_the_bound_is_judged),
