@@ -15,6 +15,8 @@ enum {
     VALUES_MAX = 65536
 };
 
+static const char retry_after_s[] = "2";
+
 // ---- answers
 
 static void respond(struct edge *e, struct http_exchange *x, unsigned status, const char *allow,
@@ -24,12 +26,13 @@ static void respond(struct edge *e, struct http_exchange *x, unsigned status, co
         {SLICE_LIT("Content-Type"),
          slice_str(status < 300 ? "application/json" : "application/problem+json")},
         {SLICE_LIT("Cache-Control"), SLICE_LIT("no-store")},
-        {SLICE_LIT("Allow"), slice_str(allow)}};
+        {allow != NULL ? SLICE_LIT("Allow") : SLICE_LIT("Retry-After"),
+         slice_str(allow != NULL ? allow : retry_after_s)}};
+    bool more = allow != NULL || status == 503;
     e->request_count--;
-    server_respond(x, &(struct http_response){.status = status,
-                                              .headers = headers,
-                                              .header_count = allow == NULL ? 2 : 3,
-                                              .body = body});
+    server_respond(
+        x, &(struct http_response){
+               .status = status, .headers = headers, .header_count = more ? 3 : 2, .body = body});
     edge_quiet_check(e);
 }
 
@@ -270,7 +273,8 @@ static void on_refusal(void *ctx, struct http_response *out)
 {
     static const struct http_header headers[] = {
         {SLICE_LIT("Content-Type"), SLICE_LIT("application/problem+json")},
-        {SLICE_LIT("Cache-Control"), SLICE_LIT("no-store")}};
+        {SLICE_LIT("Cache-Control"), SLICE_LIT("no-store")},
+        {SLICE_LIT("Retry-After"), SLICE_LIT("2")}};
     struct buf *b = edge_scratch(ctx);
     const char *detail = out->status == 413 ? "the body is larger than 4 MiB"
                          : out->status == 503
@@ -279,7 +283,7 @@ static void on_refusal(void *ctx, struct http_response *out)
                              : "the HTTP request cannot be used";
     if (failed(admin_problem_write(b, out->status, detail))) buf_clear(b);
     out->headers = headers;
-    out->header_count = 2;
+    out->header_count = out->status == 503 ? 3 : 2;
     out->body = buf_slice(b);
 }
 

@@ -150,7 +150,7 @@ static bool local_ask(void *door, struct cli *cli)
     c->ctx = l;
     l->cli = cli;
     l->answered = false;
-    log_level_set(l->log, LOG_INFO);
+    log_level_set(l->log, (cli->op->flags & ADMIN_CHANGES) != 0 ? LOG_INFO : LOG_ERROR);
     admin_run(c);
     for (unsigned waited = 0; !l->answered && waited < ANSWER_MS; waited += TURN_MS)
         shard_turn(l->shard, TURN_MS);

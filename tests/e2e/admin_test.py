@@ -70,6 +70,7 @@ class Admin:
         content = described["responses"][str(status)]["content"]
         check(headers["Content-Type"] in content, f"{operation}: {status} with {headers['Content-Type']}")
         check(headers["Cache-Control"] == "no-store", f"{operation}: may be cached")
+        check((headers["Retry-After"] is not None) == (status == 503), f"{operation}: {status} with Retry-After {headers['Retry-After']}")
         used.add((operation, "status", str(status)))
         value = json.loads(text)
         fits(operation, content[headers["Content-Type"]]["schema"], value, f"{operation} {status}")
@@ -397,6 +398,7 @@ def by_others(dev, secret):
         certmill(options, "account", "show", "A" * 22, code=1)
         print(f"the command {name}")
     check('operation="eab rotate" who="urn:certmill:role:admin from 127.0.0.1"' in dev.log("acme-0.log"), "the audit log lacks the rotation")
+    check('operation="cert export" who="urn:certmill:role:admin from 127.0.0.1"' in dev.log("acme-0.log"), "the audit log lacks what was read")
     check(secret not in dev.log("acme-0.log") and made["hmac_key"] not in dev.log("acme-0.log"), "a secret is in the log")
 
 
