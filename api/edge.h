@@ -30,6 +30,7 @@ struct front {
     const struct tenant *tenants;
     size_t tenant_count;
     const struct tenant *default_tenant;
+    const struct blocked_keys *blocked; // keys that nobody may use
     struct slice cluster_secret;
     struct id node; // new with each start, as `boot` is
     uint64_t boot;

@@ -20,6 +20,7 @@
 #include "api/renewal.h"
 #include "api/router.h"
 #include "api/secrets.h"
+#include "cluster/core/block_list.h"
 #include "cluster/core/clock.h"
 #include "cluster/core/limits.h"
 #include "cluster/core/log.h"
@@ -53,6 +54,7 @@ struct generation {
     struct arena arena;
     struct settings settings;
     struct front front;
+    struct block_list blocked;
     int64_t made_s;
 };
 
@@ -95,6 +97,7 @@ static struct settings *settings_of(struct program *p) { return &p->first->setti
 
 static void generation_free(struct generation *g)
 {
+    block_list_fini(&g->blocked);
     arena_fini(&g->arena);
     free(g);
 }
@@ -109,6 +112,8 @@ static struct err generation_load(struct generation **out, const char *path, cha
     struct err e = config_load(&g->settings, sizeof g->settings, settings_table, &g->arena, path,
                                error);
     if (!failed(e)) e = tenants_make(&g->front, &g->arena, &g->settings);
+    if (!failed(e)) e = block_list_read(&g->blocked, error, g->settings.blocked_keys);
+    g->front.blocked = &g->blocked.keys;
     if (failed(e)) {
         snprintf(note, PROGRAM_NOTE_MAX, "%s", err_is(e, ERR_NO_SPACE) ? err_text(e) : error);
         generation_free(g);
@@ -503,6 +508,7 @@ static void generation_merge(struct program *p, struct generation *g)
     struct settings merged = *settings_of(p);
     merged.tenants = g->settings.tenants;
     merged.log_level = g->settings.log_level;
+    merged.blocked_keys = g->settings.blocked_keys;
     merged.bad_nonce_percent = g->settings.bad_nonce_percent;
     merged.server.chain = g->settings.server.chain;
     merged.server.key = g->settings.server.key;

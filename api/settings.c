@@ -291,6 +291,15 @@ const struct setting settings_table[] = {
      .help = "Certificates per second that this installation can bear, all front ends together: "
              "`certmill cert renew-early` spreads renewals so that they stay below. 0: the most "
              "that a minute of the last 24 hours has seen."},
+    {.key = "blocked_keys",
+     .type = SETTING_PATH,
+     IN(struct settings, blocked_keys),
+     .default_text = "",
+     .optional = true,
+     .reloadable = true,
+     .help = "File of keys that neither accounts nor certificates may have: a line for each, the "
+             "SHA-256 of its SubjectPublicKeyInfo in hexadecimal, and after a blank anything. Read "
+             "again on SIGHUP."},
     {.key = "bad_nonce_percent",
      .type = SETTING_INT,
      IN(struct settings, bad_nonce_percent),

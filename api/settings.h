@@ -93,6 +93,7 @@ struct settings {
     } jobs;
     struct config_list tenants; // struct tenant_settings
     int64_t region, shards, key_tables, nonce_ms, finalize_wait_ms, bad_nonce_percent, capacity;
+    const char *blocked_keys; // file; NULL: none
     int io, p256, log_level, log_format;
 };
 

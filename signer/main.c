@@ -47,7 +47,7 @@ static const char usage[] =
     "       certmill-signer config reference\n"
     "\n"
     "Holds the issuing keys and signs what front ends ask for, within its own policy. Runs until "
-    "SIGTERM;\nSIGHUP reads profiles, rate and log level again.\n"
+    "SIGTERM;\nSIGHUP reads profiles, rate, blocked keys and log level again.\n"
     "exit code: 0 ended in order, 1 failed, 2 configuration or command line\n";
 
 struct program {
@@ -55,6 +55,7 @@ struct program {
     struct signer_settings settings;
     struct arena arena;
     struct profiles profiles;
+    struct block_list blocked;
     struct keystore keys;
     struct journal journal;
     struct log *log;
@@ -130,6 +131,7 @@ static enum p256_kernel kernel_of(const struct signer_settings *s)
 static bool secrets_open(struct program *p)
 {
     int64_t now = shard_wall_s(p->shard);
+    if (failed(block_list_read(&p->blocked, p->note, p->settings.blocked_keys))) return false;
     if (failed(profiles_take(&p->profiles, &p->settings, now)))
         return snprintf(p->note, sizeof p->note, "out of memory"), false;
     return !failed(sandbox_begin(p->note, sizeof p->note)) &&
@@ -206,7 +208,7 @@ static bool journal_start(struct program *p)
 
 static bool servers_start(struct program *p)
 {
-    struct service_options so = {.policy = {&p->settings, &p->profiles, &p->keys},
+    struct service_options so = {.policy = {&p->settings, &p->profiles, &p->keys, &p->blocked.keys},
                                  .journal = &p->journal,
                                  .stopped = on_stopped,
                                  .ctx = p};
@@ -301,7 +303,7 @@ static void loop(struct program *p)
         uint64_t now = shard_now_ns(p->shard);
         if (asked_to_reload) {
             asked_to_reload = 0;
-            reload_run(&(struct reload){p->config, p->log, &p->settings, &p->profiles},
+            reload_run(&(struct reload){p->config, p->log, &p->settings, &p->profiles, &p->blocked},
                        shard_wall_s(p->shard));
         }
         if (!asked_to_end) continue;
@@ -325,6 +327,7 @@ static void stop(struct program *p)
     service_free(p->service);
     journal_close(&p->journal);
     profiles_fini(&p->profiles);
+    block_list_fini(&p->blocked);
     keystore_close(&p->keys);
     if (p->shard != NULL) shard_free(p->shard);
     identity_close(&p->identity);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/der/blocked.h"
+#include "proto/der/weak.h"
 #include "proto/rpc/signer.pb-c.h"
 #include "signer/constraints.h"
 
@@ -74,6 +76,10 @@ const char *policy_judge(const struct policy *policy, const char *role, const st
     *out_status = CERTMILL__SIGNER__V1__SIGN_RESULT__STATUS__REFUSED;
     if (failed(public_key_kind_of(&kind, in->spki)) || !profile_key_allowed(p, kind))
         return "the key is not of a kind that the profile takes";
+    const char *weak = key_weakness(in->spki);
+    if (weak != NULL) return weak;
+    if (policy->blocked != NULL && blocked_keys_has(policy->blocked, in->spki))
+        return "the key is on this signer's list of keys that are not certified";
     if (slice_eq(in->spki, issuer->cert.spki) || slice_eq(in->spki, issuer->root_spki))
         return "the key is a key of this CA";
     if (in->name_count == 0 || in->name_count > IDENTIFIER_COUNT_MAX)

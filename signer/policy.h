@@ -9,6 +9,7 @@ struct policy {
     const struct signer_settings *settings; // region and rate; read at every use
     const struct profiles *profiles;
     const struct keystore *keys;
+    const struct blocked_keys *blocked; // that are not certified; NULL: none
 };
 
 // policy_caller finds what `callers` says about a caller's role: false when its group has no row.

@@ -29,6 +29,7 @@ static bool taken(const struct reload *r, const struct signer_settings *fresh, c
                  r->path, PROFILES_GENERATIONS_MAX);
         return false;
     }
+    if (failed(block_list_read(r->blocked, error, fresh->blocked_keys))) return false;
     restart_say(r, fresh);
     r->settings->rate_per_s = fresh->rate_per_s;
     r->settings->log_level = fresh->log_level;

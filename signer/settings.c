@@ -250,6 +250,15 @@ const struct setting signer_settings_table[] = {
      .max = 10000000,
      .reloadable = true,
      .help = "Most certificates in one second; more are refused as busy."},
+    {.key = "blocked_keys",
+     .type = SETTING_PATH,
+     IN(struct signer_settings, blocked_keys),
+     .default_text = "",
+     .optional = true,
+     .reloadable = true,
+     .help = "File of keys that are not certified: a line for each, the SHA-256 of its "
+             "SubjectPublicKeyInfo in hexadecimal, and after a blank anything. Read again on "
+             "SIGHUP, when it lies in the folder of this file: the sandbox opens no other."},
     {.key = "profiles",
      .type = SETTING_MAP,
      IN(struct signer_settings, profiles),

@@ -26,6 +26,7 @@ struct signer_settings {
     const char *dir, *passphrase_file, *journal, *user;
     struct config_address address, private_address;
     int64_t region, rate_per_s, journal_segment, journal_index;
+    const char *blocked_keys; // file; NULL: none
     int p256, log_level, log_format;
     struct config_list profiles; // struct profile_settings
     struct config_list callers;  // struct caller_settings; empty: any front end, anything

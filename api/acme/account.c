@@ -1,6 +1,7 @@
 // account: newAccount, reads, contacts and the end of accounts (RFC 8555 sections 7.1.2 and 7.3).
 #include "api/acme/binding.h"
 #include "api/acme/handlers.h"
+#include "api/acme/key_judge.h"
 #include "api/acme/limits.h"
 #include "api/events.h"
 
@@ -170,6 +171,11 @@ static void account_create(struct request *r)
     struct account_create *c = REQUEST_NEW(r, struct account_create);
     if (c == NULL) return;
     struct account_row *row = &c->create.row;
+    const char *weak = key_judge(r, slice_of(r->key.spki, r->key.spki_len));
+    if (weak != NULL) {
+        request_fail(r, PROBLEM_BAD_PUBLIC_KEY, "the account's key cannot be used: %s", weak);
+        return;
+    }
     c->r = r;
     c->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
     row->id = edge_id(r->edge);

@@ -2,6 +2,7 @@
 // certificate comes quickly (RFC 8555 section 7.4; steps e1, e2 and e5 of design.md section 4).
 #include "api/acme/caa_recheck.h"
 #include "api/acme/handlers.h"
+#include "api/acme/key_judge.h"
 #include "api/acme/order.h"
 #include "api/acme/order_step.h"
 #include "api/acme/refusals.h"
@@ -339,7 +340,10 @@ static bool csr_take(struct finalize *f)
         csr_refuse(r, e, note[0] != 0 ? note : err_text(e));
         return false;
     }
-    return true;
+    const char *weak = key_judge(r, f->csr.spki);
+    if (weak != NULL)
+        request_fail(r, PROBLEM_BAD_CSR, "the request's key cannot be certified: %s", weak);
+    return weak == NULL;
 }
 
 static bool verify_alone(struct verify_job *job)

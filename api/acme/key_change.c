@@ -2,6 +2,7 @@
 // request is a JWS in a JWS: the outer one is the account's by its old key, and was checked as
 // every request is; the inner one is here.
 #include "api/acme/handlers.h"
+#include "api/acme/key_judge.h"
 #include "api/events.h"
 #include "proto/err.h"
 
@@ -70,7 +71,7 @@ static bool payload_check(struct key_change *k)
 static bool inner_check(struct key_change *k)
 {
     struct request *r = k->r;
-    const char *note = "";
+    const char *note = "", *weak;
     struct err e = jws_parse(&k->inner, &note, request_arena(r), r->jws.payload,
                              JWS_USE_KEY_CHANGE_INNER);
     if (failed(e))
@@ -83,6 +84,8 @@ static bool inner_check(struct key_change *k)
                      jws_alg_name(k->inner.alg));
     else if (failed(e))
         request_fail(r, PROBLEM_MALFORMED, "the inner JWS does not verify under the new key");
+    else if ((weak = key_judge(r, slice_of(k->inner.jwk.spki, k->inner.jwk.spki_len))) != NULL)
+        request_fail(r, PROBLEM_BAD_PUBLIC_KEY, "the new key cannot be used: %s", weak);
     else
         return payload_check(k);
     return false;

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include "proto/der/csr.h"
+#include "proto/der/weak.h"
 #include "proto/err.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/fuzz/x509_names.h"
@@ -124,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         CHECK(size <= CSR_SIZE_MAX);
         accepted_check(&csr, &a, slice_of(data, size));
+        (void)key_weakness(csr.spki); // any key that is read can be judged
     }
     CHECK(ERR_peek_error() == 0);
     arena_fini(&a);

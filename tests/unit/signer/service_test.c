@@ -18,6 +18,7 @@
 #include "cluster/err.h"
 #include "cluster/events.h"
 #include "cluster/rpc/call.h"
+#include "proto/der/blocked.h"
 #include "proto/der/der.h"
 #include "proto/err.h"
 #include "proto/rpc/signer.pb-c.h"
@@ -40,9 +41,15 @@ static struct profile_settings profile_settings[2];
 static struct fixture_profile server_profile, corp_profile;
 static struct profiles profiles;
 static struct service_options options;
+static struct blocked_keys blocked;           // the P-256 key of number 9
 static struct address_range corp_networks[2]; // 10.0.0.0/8 and fd00::/8
 
 // ---- a signer's insides
+
+static struct slice p256(unsigned number)
+{
+    return make_spki(&arena, make_key(KEY_P256, 0, number));
+}
 
 static int setup(void **state)
 {
@@ -72,7 +79,11 @@ static int setup(void **state)
     settings = (struct signer_settings){
         .region = 5, .rate_per_s = 100000, .profiles = {profile_settings, 2}};
     assert_ok(profiles_take(&profiles, &settings, FIXTURE_NOW_S));
-    options = (struct service_options){.policy = {&settings, &profiles, &keys}};
+    static uint8_t digests[1][BLOCKED_DIGEST_LEN];
+    struct slice spki = p256(9);
+    SHA256(spki.p, spki.n, digests[0]);
+    blocked = (struct blocked_keys){(const uint8_t(*)[BLOCKED_DIGEST_LEN])digests, 1};
+    options = (struct service_options){.policy = {&settings, &profiles, &keys, &blocked}};
     return 0;
 }
 
@@ -83,11 +94,6 @@ static int teardown(void **state)
     profiles_fini(&profiles);
     arena_fini(&arena);
     return 0;
-}
-
-static struct slice p256(unsigned number)
-{
-    return make_spki(&arena, make_key(KEY_P256, 0, number));
 }
 
 static struct intent good_at(int64_t now_s)
@@ -173,7 +179,9 @@ static void ahead_5(struct intent *in) { moved(in, FIXTURE_NOW_S + 5); }
 static void ahead_6(struct intent *in) { moved(in, FIXTURE_NOW_S + 6); }
 static void in_1969(struct intent *in) { moved(in, -5); }
 static void nothing(struct intent *in) { (void)in; }
-static void key_rsa(struct intent *in) { in->spki = make_rsa_spki(&arena, 4096, "010001"); }
+static void key_rsa(struct intent *in) { in->spki = make_spki(&arena, make_key(KEY_RSA, 4096, 0)); }
+static void key_weak(struct intent *in) { in->spki = make_rsa_spki(&arena, 2048, "03"); }
+static void key_blocked(struct intent *in) { in->spki = p256(9); }
 
 static const struct {
     const char *what;
@@ -200,6 +208,8 @@ static const struct {
     {"RSA 2050", good_at, key_odd, STATUS(REFUSED), "not of a kind"},
     {"RSA 8192", good_at, key_huge, STATUS(REFUSED), "not of a kind"},
     {"no key", good_at, key_garbage, STATUS(REFUSED), "not of a kind"},
+    {"a weak key", good_at, key_weak, STATUS(REFUSED), "its public exponent is smaller"},
+    {"a blocked key", good_at, key_blocked, STATUS(REFUSED), "on this signer's list"},
     {"the issuing CA's key", good_at, key_of_issuer, STATUS(REFUSED), "a key of this CA"},
     {"the root's key", good_at, key_of_root, STATUS(REFUSED), "a key of this CA"},
     {"one name outside", corp_at, name_other, STATUS(REFUSED), "a name is outside"},
