@@ -111,7 +111,7 @@ def host(bed, client, suite):
     base = tempfile.mkdtemp(prefix=f"{client.name}-{suite}-", dir=bed.folder)
     folder, webroot, web = os.path.join(base, "host"), os.path.join(base, "www"), None
     os.makedirs(webroot)
-    tree = Tree(suite, folder, bed.files(), {webroot: "/var/www/html"} if client.webroot else {})
+    tree = Tree(suite, folder, bed.files(), {webroot: "/var/www/html"} if client.webroot else {}, client.user)
     try:
         if client.webroot:
             web = bed.web_server(webroot)

@@ -17,6 +17,7 @@ class Client:
     certificate = None     # the file with the leaf first
     replaces = ()          # suites whose version asks for renewal information and says which certificate it replaces
     webroot = False        # a web server of the operator serves /var/www/html on port 80
+    user = 0               # who it becomes when root starts it, where it insists on that
     environment = ""       # settings that the test makes before each block, with the reason
 
     def prepare(self, tree):
@@ -86,7 +87,7 @@ class Acmetool(Client):
 
 
 class Apache(Daemon):
-    name = "apache"
+    name, user = "apache", 33  # www-data
 
     def prepare(self, tree):
         tree.run("mkdir -p /var/log/apache2 /var/lib/apache2 /run/apache2; for m in mpm_event authz_core authz_host alias dir mime setenvif socache_shmcb; do a2enmod -q $m; done")

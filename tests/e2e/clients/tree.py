@@ -19,7 +19,7 @@ mkdir -p "$2"/steps "$2"/merged/root "$2"/merged/steps
 mount --bind "$2"/steps "$2"/merged/steps
 shift 3
 for bound in "$@"; do mkdir -p "$MERGED/${bound#*:}"; mount --bind "${bound%%:*}" "$MERGED/${bound#*:}"; done
-exec chroot "$MERGED" env -i HOME=/root LANG=C.UTF-8 PATH="$TREE_PATH" bash
+exec $AS_USER chroot "$MERGED" env -i HOME=/root LANG=C.UTF-8 PATH="$TREE_PATH" bash
 """
 
 
@@ -39,14 +39,16 @@ class StepFailed(AssertionError):
 class Tree:
     """The tree of `suite`, with `files` (path: text) written and `binds` (folder outside: path inside) mounted."""
 
-    def __init__(self, suite, folder, files, binds):
+    def __init__(self, suite, folder, files, binds, user=0):
         os.makedirs(folder)
         self.folder, self.steps = folder, 0
         root = os.getuid() == 0
+        # Started by a user there is only this one, who is root in the tree unless the client needs to be another.
+        as_user = f"unshare --user --map-user={user} --map-group={user} --keep-caps" if user and not root else ""
         command = ["unshare"] + ([] if root else ["--map-root-user"]) + ["--mount", "--pid", "--fork", "--kill-child", "bash", "-c", ENTER, "enter",
                    os.path.join(TREES, suite), folder, "" if root else ",userxattr"] + [f"{outside}:{inside}" for outside, inside in binds.items()]
         with open(os.path.join(folder, "enter.err"), "w", encoding="utf-8") as err:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, env=dict(os.environ, MERGED=os.path.join(folder, "merged"), TREE_PATH=PATH))
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, env=dict(os.environ, MERGED=os.path.join(folder, "merged"), TREE_PATH=PATH, AS_USER=as_user))
         for path, text in files.items():
             self.write(path, text)
 
