@@ -4,6 +4,7 @@ Each section of docs/clients/CLIENT.md whose heading is in STEPS is run, in the 
 follows each. Prints `case NAME: passed|failed|skipped ...` for each client, which tests/run counts."""
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -140,6 +141,9 @@ def run_client(bed, client, suite):
 
 def main():
     if not bed_module.own_network():
+        if subprocess.run(bed_module.netns_command(["true"]), capture_output=True).returncode != 0:
+            print("this user may not make namespaces here: the clients need a network of their own (as root, or with user namespaces)")
+            sys.exit(77)
         command = bed_module.netns_command([sys.executable, os.path.abspath(__file__)] + sys.argv[1:])
         os.execvp(command[0], command)
     cases = [(c(), s) for c in CLIENTS for s in c.suites]

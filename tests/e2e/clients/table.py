@@ -57,7 +57,7 @@ class Certbot(Client):
 
 
 class Lego(Client):
-    name, suites = "lego", ("bookworm", "sid")
+    name, suites, replaces = "lego", ("bookworm", "sid"), ("sid",)
     certificate = f"/var/lib/lego/certificates/{NAME}.crt"
 
 
@@ -87,7 +87,7 @@ class Acmetool(Client):
 
 
 class Apache(Daemon):
-    name, user = "apache", 33  # www-data
+    name, user, replaces = "apache", 33, ("bookworm",)  # www-data
 
     def prepare(self, tree):
         tree.run("mkdir -p /var/log/apache2 /var/lib/apache2 /run/apache2; for m in mpm_event authz_core authz_host alias dir mime setenvif socache_shmcb; do a2enmod -q $m; done")
