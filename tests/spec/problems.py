@@ -16,7 +16,9 @@ def problems_have_registered_types(dev, ctx):
     check(len(made) > 20, str(made))
     check(made - registry == OTHER, f"not registered: {made - registry}")
     check(len(ctx.problems) > 10 and {p["type"].rsplit(":", 1)[1] for p in ctx.problems} <= made, "types")
-    for problem in ctx.problems:
-        check("identifier" not in problem, str(problem))
-        for sub in problem.get("subproblems", []):
-            check(set(sub.get("identifier", {"type": 1, "value": 1})) == {"type", "value"}, str(problem))
+    subs = [sub for problem in ctx.problems for sub in problem.get("subproblems", [])]
+    check(all("identifier" not in problem for problem in ctx.problems), "an identifier at the top")
+    check(len(subs) > 10, "no subproblems were met")
+    for sub in subs:
+        identifier = sub["identifier"]
+        check(set(identifier) == {"type", "value"} and identifier["type"] in ("dns", "ip", "email") and isinstance(identifier["value"], str) and sub["type"].rsplit(":", 1)[1] in made, str(sub))

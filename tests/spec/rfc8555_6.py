@@ -186,7 +186,7 @@ def a_nonce_is_good_once(dev, ctx):
     url = client.kid
     used = client.take_nonce()
     check(client.post(url, header={"nonce": used}).status == 200, "a fresh one")
-    forged = used[:-1] + ("A" if used[-1] != "A" else "B")
+    forged = used[:-2] + ("A" if used[-2] != "A" else "B") + used[-1]
     for what, nonce in (("used", used), ("forged", forged), ("missing", None), ("short", "AAAA"), ("long", "A" * 400), ("empty", "")):
         answer = client.post(url, header={"nonce": nonce})
         expect(answer, 400, "badNonce", what)

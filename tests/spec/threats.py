@@ -269,8 +269,9 @@ def the_bad_one_is_told_at_each_place(dev, ctx):
             answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": v} for v in names]})
             check(answer.status == 400 and answer.type() == "rejectedIdentifier", f"{bad} of {n}: {answer.status} {answer.body}")
             problem = answer.json()
-            told = [s["identifier"]["value"] for s in problem.get("subproblems", [])]
-            check(re.search(rf"\bidentifier {bad} \(bad\.\.internal\.test\)", problem["detail"]) or told == ["bad..internal.test"], f"{bad} of {n}: {answer.body}")
+            check(f"identifier {bad} (bad..internal.test)" in problem["detail"] and [s["identifier"] for s in problem["subproblems"]] == [{"type": "dns", "value": "bad..internal.test"}], f"{bad} of {n}: {answer.body}")
+    answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": v} for v in ("a.internal.test", "one..test", "b.internal.test", "two..test", "a.internal.test")]})
+    check([re.search(r"identifier (\d)", s["detail"]).group(1) + s["identifier"]["value"] for s in answer.json()["subproblems"]] == ["1one..test", "3two..test"], answer.body)
     check(client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": f"m{k}.internal.test"} for k in range(101)]}).status == 400, "more than the most")
 
 
