@@ -9,8 +9,8 @@ import signal
 import subprocess
 import time
 
-from certmill import Client, Dev, Responder, b64, check, csr_make, free_ports
-from nameserver import REFUSED, SERVFAIL, Knot, Nameserver, caa, txt
+from certmill import BIN, Client, Dev, Responder, b64, check, csr_make, free_ports
+from nameserver import NXDOMAIN, REFUSED, SERVFAIL, Knot, Nameserver, caa, name_bytes, txt
 
 
 def challenge_of(client, url, kind):
@@ -100,6 +100,18 @@ def hostile(ns):
             return rest(query, name, tcp)
         return manner
 
+    def turns(*manners):
+        asked = []
+
+        def manner(query, name, tcp):
+            asked.append(name)
+            return manners[min(len(asked), len(manners)) - 1](query, name, tcp)
+        return manner
+
+    def chain(query, name, aliases, value):
+        names = [name] + [f"{i}.alias.test" for i in range(aliases)]
+        return ns.answer(query, [(a, 5, name_bytes(b)) for a, b in zip(names, names[1:])] + [(names[-1], 16, txt(value))])
+
     def good(query, value, **more):
         return ns.answer(query, [(ns.question(query)[0], 16, txt(value))], **more)
 
@@ -131,6 +143,21 @@ def hostile(ns):
         "thousand": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt("x"))] * 1000 + [(n, 16, txt(v))])] if tcp else [ns.answer(q, [], flags=0x8600)]),
         "sixty-thousand-octets": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt("x" * 60000))])] if tcp else [ns.answer(q, [], flags=0x8600)]),
         "garbage": (False, lambda v: lambda q, n, tcp: [q[:2] + os.urandom(300)]),
+        "appears-later": (True, lambda v: turns(lambda q, n, tcp: [ns.answer(q, [], NXDOMAIN)], lambda q, n, tcp: [good(q, v)])),
+        "fails-at-first": (True, lambda v: turns(lambda q, n, tcp: [ns.answer(q, [], SERVFAIL)], lambda q, n, tcp: [good(q, v)])),
+        "eight-aliases": (True, lambda v: lambda q, n, tcp: [chain(q, n, 8, v)]),
+        "nine-aliases": (False, lambda v: lambda q, n, tcp: [chain(q, n, 9, v)]),
+        "two-aliases-at-once": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 5, name_bytes("a.test")), (n, 5, name_bytes("b.test")), ("c.test", 16, txt(v))])]),
+        "other-section": (False, lambda v: lambda q, n, tcp: [good(q, v)[:6] + b"\0\0\0\1" + good(q, v)[10:]]),
+        "other-class": (False, lambda v: lambda q, n, tcp: [good(q, v).replace(b"\0\x10\0\1\0\0\0\1", b"\0\x10\0\3\0\0\0\1")]),
+        "name-in-capitals": (True, lambda v: lambda q, n, tcp: [ns.answer(q, [(n.upper(), 16, txt(v))])]),
+        "empty-strings": (True, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, b"\0\0" + txt(v) + b"\0")])]),
+        "no-strings": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, b"")])]),
+        "zero-octet-behind": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt(v + "\0"))])]),
+        "space-behind": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt(v + " "))])]),
+        "quotes-around": (False, lambda v: lambda q, n, tcp: [ns.answer(q, [(n, 16, txt('"' + v + '"'))])]),
+        "a-query-in-return": (False, lambda v: lambda q, n, tcp: [q]),
+        "tcp-closes": (False, lambda v: lambda q, n, tcp: [] if tcp else [ns.answer(q, [], flags=0x8600)]),
         "lies-only": (False, lambda v: lambda q, n, tcp: list(lies(q, v))),
     }
 
@@ -265,6 +292,30 @@ def caa_forbids(dev, ns):
     print("CAA forbids at validation and, of old authorizations, at finalize")
 
 
+def constraints_hold(ns):
+    """A CA that is bound to one name (RFC 5280 section 4.2.1.10) signs wildcards below it, and none above."""
+    dev = Dev(options=["--resolver", f"127.0.0.1:{ns.port}"])
+    os.makedirs(dev.state, 0o755)
+    passphrase = os.path.join(dev.state, "passphrase")
+    with open(os.open(passphrase, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as f:
+        f.write("a passphrase of this test\n")
+    run([os.path.join(BIN, "certmill"), "init", "--dir", os.path.join(dev.state, "signer"), "--passphrase-file", passphrase, "--name", "Bound", "--permit-dns", "corp.internal.test", "--permit-dns", "localhost"])
+    with dev:
+        client = Client(dev)
+        client.register()
+        for names in (["*.corp.internal.test"], ["*.a.corp.internal.test", "corp.internal.test"]):
+            order, authzs = proved(client, ns, names)
+            check(all(a["status"] == "valid" for a in authzs), str(authzs))
+            check(names_of(client.finish(order, names)) == sorted(names), str(names))
+        order, authzs = proved(client, ns, ["*.internal.test"])
+        check(authzs[0]["status"] == "valid", str(authzs))
+        answer = client.finalize(order, csr_make(["*.internal.test"]))
+        ended = client.poll(order["url"], ("ready", "processing")) if answer.status == 200 else answer.json()
+        check((ended["status"] == "invalid" and "permits" in ended["error"]["detail"]) or (answer.status >= 400 and "permit" in ended["detail"]), str(ended))
+        check(len([r for r in dev.journal() if r["kind"] == "signed"]) == 2, "one too many was signed")
+    print("the issuing CA's constraints hold for wildcards")
+
+
 def run(command, **env):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ, **env))
     check(done.returncode == 0, " ".join(command) + "\n" + done.stdout + done.stderr)
@@ -302,5 +353,7 @@ with Nameserver() as ns, Dev(options=["--resolver", f"127.0.0.1:{ns.port}"]) as 
     accounts_have_labels(dev, ns)
     records_last(dev, ns)
     caa_forbids(dev, ns)
+with Nameserver() as ns:
+    constraints_hold(ns)
 with Knot(free_ports(1)) as knot, Dev(options=["--resolver", f"127.0.0.1:{knot.port}"]) as dev:
     clients_obtain(dev, knot)
