@@ -42,6 +42,8 @@ static const struct admin_field eab_fields[] = {EAB_FIELDS, {0}};
 static const struct admin_field eab_secret_fields[] = {
     EAB_FIELDS,
     {"directory", ADMIN_TEXT, false, NULL, "The URL of the tenant's directory, for the client."},
+    {"tenant_eab", ADMIN_TEXT, false, NULL,
+     "What the tenant does with bindings: off (they are ignored), optional or required."},
     {"hmac_key", ADMIN_TEXT, false, NULL,
      "The secret, base64url without padding, as clients take it. It is shown once."},
     {0}};
@@ -105,6 +107,13 @@ static struct slice directory_of(struct admin_call *c, struct slice tenant)
                                   t->base_url == NULL ? host : "", t->name));
 }
 
+static struct slice mode_of(struct admin_call *c, struct slice tenant)
+{
+    static const char *const names[] = {
+        [EAB_OFF] = "off", [EAB_OPTIONAL] = "optional", [EAB_REQUIRED] = "required"};
+    return slice_str(names[edge_tenant(c->edge->front, tenant)->settings->eab]);
+}
+
 // key_respond answers with a key, and with its secret when there is one to show.
 static void key_respond(struct admin_call *c, const struct eab_row *row, struct slice secret)
 {
@@ -114,6 +123,7 @@ static void key_respond(struct admin_call *c, const struct eab_row *row, struct 
     key_members_put(&o, row, edge_db_now_us(c->edge));
     if (secret.n > 0) {
         admin_put_slice(&o, "directory", directory_of(c, row->tenant));
+        admin_put_slice(&o, "tenant_eab", mode_of(c, row->tenant));
         secret_put(&o, secret);
     }
     json_object_end(&o);

@@ -253,7 +253,8 @@ static int run(struct cli *cli)
 {
     const struct cli_door *door = cli->admin != NULL ? &cli_remote : &cli_local;
     void *opened;
-    if (!door->open(&opened, cli)) return failed_say(cli->note), EXIT_USAGE;
+    if (!door->open(&opened, cli))
+        return failed_say(cli->note), cli->usage ? EXIT_USAGE : EXIT_FAILED;
     int code = pages_print(cli, door, opened);
     door->close(opened);
     return code;

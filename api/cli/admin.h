@@ -24,7 +24,7 @@ struct cli {
     unsigned status;
     struct slice body;
     char note[CLI_NOTE_MAX]; // why there is none
-    bool usage;              // because of the command line
+    bool usage;              // because of the command line or the configuration
 };
 
 // struct cli_door is the way to the operations: opened once, asked once or more, closed. open and

@@ -119,7 +119,8 @@ static bool local_open(void **out, struct cli *cli)
     struct local *l = calloc(1, sizeof *l);
     if (l == NULL) return fail(cli, "out of memory");
     who_set(l);
-    if (settings_load(l, cli) && shard_open(l, cli) && store_open(l, cli)) {
+    cli->usage = !settings_load(l, cli);
+    if (!cli->usage && shard_open(l, cli) && store_open(l, cli)) {
         *out = l;
         return true;
     }

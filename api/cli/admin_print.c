@@ -57,6 +57,9 @@ static void client_lines(struct cli *cli, struct json j)
            "  certbot register --server %s --eab-kid %s \\\n    --eab-hmac-key %s\n\n"
            "  lego --server %s --eab --kid %s \\\n    --hmac %s ...\n",
            directory, kid, key, directory, kid, key);
+    if (strcmp(value_text(cli, json_get(j, "tenant_eab")), "off") == 0)
+        printf("\nThis tenant has `eab: off`: bindings are ignored until its configuration says "
+               "optional or required.\n");
 }
 
 static void object_print(struct cli *cli, struct json j)

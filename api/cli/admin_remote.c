@@ -137,7 +137,8 @@ static bool remote_open(void **out, struct cli *cli)
     arena_init(&r->arena, ARENA_MAX);
     r->options = (struct dial_options){
         .http = &limits, .version = HTTP_1_1, .connect_ms = CONNECT_MS, .handshake_ms = CONNECT_MS};
-    if (url_read(r, cli) && tls_open(r, cli) && resolve(r, cli) && shard_open(r, cli)) {
+    cli->usage = !url_read(r, cli) || !tls_open(r, cli);
+    if (!cli->usage && resolve(r, cli) && shard_open(r, cli)) {
         r->options.tls = r->tls;
         r->options.server_name = r->host;
         *out = r;

@@ -117,6 +117,7 @@ def everything():
 def keys(a):
     key = a.call("eab_create", tenant="default", kid="one", algorithms=["HS256"], expires="2030-01-02T03:04:05Z", accounts_max=3, identifiers=["internal.test", "10.0.0.0/8"], profiles=["server"], comment="t\u00ebam \"a\"")
     check(len(key["hmac_key"]) == 43 and key["identifiers"] == ["internal.test", "10.0.0.0/8"] and key["usable"], str(key))
+    check(key["tenant_eab"] == "optional" and key["directory"].endswith("/acme/default/directory"), str(key))
     a.call("eab_create", 409, kid="one")
     for wrong in ({"kid": "a b"}, {"tenant": "none-such"}, {"algorithms": ["RS256"]}, {"algorithms": "HS256"}, {"expires": "2030-01-02"}, {"expires": 7}, {"accounts_max": -1}, {"accounts_max": "3"},
                   {"identifiers": ["*.test"]}, {"identifiers": ["x"] * 65}, {"profiles": ["none-such"]}, {"comment": "x" * 1025}, {"comment": "a\nb"}, {"frob": 1}):
@@ -351,6 +352,13 @@ def away(dev, a):
         for p in everyone:
             os.kill(p, signal.SIGCONT)
     check(set(answers) == set(OPERATIONS) and set(answers.values()) == {503}, str(answers))
+    config = os.path.join(dev.dir, "away.yaml")
+    with open(os.path.join(dev.state, "acme-0.yaml"), encoding="utf-8") as f:
+        text = f.read().replace(os.path.join(dev.state, "run"), os.path.join(dev.dir, "none"))
+    with open(config, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"(signer/|cluster-secret)", dev.state + r"/\1", text))
+    done = subprocess.run([os.path.join(BIN, "certmill"), "eab", "list", "--config", config], capture_output=True, text=True, timeout=60, env=ENVIRON)
+    check(done.returncode == 1 and "database cannot be reached" in done.stderr, done.stderr)
     deadline = time.monotonic() + 30
     while dev.private("/readyz")[0] != 200 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -397,6 +405,11 @@ def by_others(dev, secret):
         check("BEGIN CERTIFICATE" in certmill(options, "cert", "show", serial), "the certificate is not shown")
         certmill(options, "account", "show", "A" * 22, code=1)
         print(f"the command {name}")
+    trust = ["--cert", os.path.join(folder, "admin.pem"), "--key", os.path.join(folder, "admin.key"), "--trust", dev.root]
+    for options, code in (([], 2), (["--config", "a", "--admin", "b", *trust], 2), (["--admin", f"https://localhost:{port}"], 2), (["--admin", f"https://localhost:{port}/v1", *trust], 2), (["--admin", f"https://localhost:{port + 9}", *trust], 1),
+                          (["--admin", f"https://none.invalid:{port}", *trust], 1), (["--admin", f"https://localhost:{port}", *trust[:-1], os.path.join(folder, "internal-root.pem")], 1), (["--admin", f"https://localhost:{port}", *trust[:-1], "none"], 2),
+                          (["--admin", f"https://localhost:{port}", "--cert", os.path.join(folder, "operator.pem"), "--key", os.path.join(folder, "operator.key"), "--trust", dev.root], 1)):
+        certmill(options, "eab", "list", code=code)
     check('operation="eab rotate" who="urn:certmill:role:admin from 127.0.0.1"' in dev.log("acme-0.log"), "the audit log lacks the rotation")
     check('operation="cert export" who="urn:certmill:role:admin from 127.0.0.1"' in dev.log("acme-0.log"), "the audit log lacks what was read")
     check(secret not in dev.log("acme-0.log") and made["hmac_key"] not in dev.log("acme-0.log"), "a secret is in the log")
