@@ -1,5 +1,7 @@
 #include "api/catalog.h"
 
+#include <openssl/sha.h>
+
 #include "proto/der/cert.h"
 #include "proto/err.h"
 
@@ -43,10 +45,15 @@ static struct err profile_add(struct catalog *c, const struct signer_profile *p)
 {
     struct signer_profile *copy = &c->profiles[c->profile_count];
     uint16_t *issuers = ARENA_ARRAY(&c->arena, uint16_t, p->issuer_count + 1);
-    if (issuers == NULL) return ERR(NO_SPACE);
+    uint32_t *weights = ARENA_ARRAY(&c->arena, uint32_t, p->issuer_count + 1);
+    if (issuers == NULL || weights == NULL) return ERR(NO_SPACE);
     *copy = *p;
-    for (size_t i = 0; i < p->issuer_count; i++) issuers[i] = p->issuers[i];
+    for (size_t i = 0; i < p->issuer_count; i++) {
+        issuers[i] = p->issuers[i];
+        weights[i] = p->weights[i];
+    }
     copy->issuers = issuers;
+    copy->weights = weights;
     TRY(arena_dup(&copy->name, &c->arena, p->name));
     TRY(arena_dup(&copy->text, &c->arena, p->text));
     TRY(slices_copy(&copy->key_kinds, &c->arena, p->key_kinds, p->key_kind_count));
@@ -83,6 +90,7 @@ static struct err issuer_add(struct catalog *c, const struct signer_issuer *s)
     copy->subject = cert.subject;
     copy->spki = cert.spki;
     copy->ski = cert.ski;
+    copy->not_after = cert.not_after;
     c->issuer_count++;
     return OK;
 }
@@ -138,4 +146,32 @@ struct err catalog_refresh(struct catalog *c, const struct signer_client *client
     catalog_fini(c);
     *c = fresh;
     return OK;
+}
+
+// weight_of: 0 for one that must not sign this.
+static uint32_t weight_of(const struct catalog *c, const struct signer_profile *p, size_t i,
+                          uint16_t only, int64_t not_after)
+{
+    const struct catalog_issuer *issuer = catalog_issuer(c, p->issuers[i]);
+    if (issuer == NULL || issuer->not_after < not_after) return 0;
+    return only == 0 || p->issuers[i] == only ? p->weights[i] : 0;
+}
+
+const struct catalog_issuer *catalog_choose(const struct catalog *c, const struct signer_profile *p,
+                                            uint16_t only, const struct id *order,
+                                            int64_t not_after)
+{
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    uint64_t total = 0, place = 0;
+    for (size_t i = 0; i < p->issuer_count; i++) total += weight_of(c, p, i, only, not_after);
+    if (total == 0) return NULL;
+    SHA256(order->b, sizeof order->b, digest); // the id's first octets are the time
+    for (size_t i = 0; i < 8; i++) place = place << 8 | digest[i];
+    place %= total;
+    for (size_t i = 0; i < p->issuer_count; i++) {
+        uint32_t weight = weight_of(c, p, i, only, not_after);
+        if (place < weight) return catalog_issuer(c, p->issuers[i]);
+        place -= weight;
+    }
+    return NULL;
 }

@@ -10,6 +10,7 @@
 struct catalog_issuer {
     struct signer_issuer signer;
     struct slice subject, spki, ski; // of the issuing certificate
+    int64_t not_after;               // of it, seconds
 };
 
 struct catalog {
@@ -33,3 +34,10 @@ RESULT catalog_refresh(struct catalog *c, const struct signer_client *client);
 // refresh.
 const struct signer_profile *catalog_profile(const struct catalog *c, struct slice name);
 const struct catalog_issuer *catalog_issuer(const struct catalog *c, uint16_t id);
+// catalog_choose chooses the issuing CA of an order's certificate among those of the profile, by
+// their weights and the order's id: the same for one order as long as they do not change. Not one
+// whose own certificate ends before `not_after`. `only` restricts it, 0: to none. NULL: there is
+// none.
+const struct catalog_issuer *catalog_choose(const struct catalog *c, const struct signer_profile *p,
+                                            uint16_t only, const struct id *order,
+                                            int64_t not_after);

@@ -168,7 +168,7 @@ static void absent_tell(struct edge *e)
                 LOG(shard_log(e->shard), &EVENT_NOT_OFFERED, NULL, LOG_STR("tenant", t->name),
                     LOG_STR("profile", name));
         }
-        if (catalog_issuer(&e->catalog, (uint16_t)t->issuer) == NULL)
+        if (t->issuer != 0 && catalog_issuer(&e->catalog, (uint16_t)t->issuer) == NULL)
             LOG(shard_log(e->shard), &EVENT_NOT_OFFERED, NULL, LOG_STR("tenant", t->name),
                 LOG_INT("issuer", t->issuer));
     }

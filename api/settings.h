@@ -41,7 +41,7 @@ struct tenant_settings {
     const char *base_url;        // "https://acme.corp:14000"; NULL: `hosts` say it
     struct config_list hosts;    // const char *: authorities that are answered, beside base_url's
     struct config_list profiles; // const char *: allowed, the first is the default
-    int64_t issuer;
+    int64_t issuer;              // 0: those of the profile
     int64_t order_ms, authz_ms, authz_valid_ms; // lifetimes
     bool reuse;                                 // orders take over valid authorizations
     int64_t reuse_left_ms;                      // of those that last so long

@@ -62,7 +62,8 @@ struct signer_client {
     bool described;
     struct signer_profile *profiles;
     size_t profile_count;
-    struct signer_issuer issuer;
+    struct signer_issuer *issuers;
+    size_t issuer_count;
     char text[256];
     bool away_said, freed;
 };
@@ -91,6 +92,8 @@ static void description_hash(uint8_t out[HASH_LEN], const Description *d)
     for (size_t i = 0; i < d->n_profiles; i++) {
         hash_add(&ctx, slice_str(d->profiles[i]->name));
         hash_add(&ctx, bin(d->profiles[i]->hash));
+        hash_add(&ctx, slice_of(d->profiles[i]->issuer_weights,
+                                d->profiles[i]->n_issuer_weights * sizeof(uint32_t)));
     }
     for (size_t i = 0; i < d->n_issuers; i++) {
         hash_add(&ctx, bin(d->issuers[i]->certificate));
@@ -111,10 +114,12 @@ static bool profile_take(struct signer_profile *out, struct arena *a,
                          const Certmill__Signer__V1__DescribeResponse__Profile *p)
 {
     uint16_t *issuers = ARENA_ARRAY(a, uint16_t, p->n_issuers + 1);
+    uint32_t *weights = ARENA_ARRAY(a, uint32_t, p->n_issuers + 1);
     struct slice *kinds = ARENA_ARRAY(a, struct slice, p->n_key_kinds + 1),
                  *networks = ARENA_ARRAY(a, struct slice, p->n_networks + 1);
-    if (issuers == NULL || kinds == NULL || networks == NULL || p->hash.len != HASH_LEN ||
-        !dup_text(&out->name, a, p->name) || !dup_text(&out->text, a, p->text))
+    if (issuers == NULL || weights == NULL || kinds == NULL || networks == NULL ||
+        p->hash.len != HASH_LEN || !dup_text(&out->name, a, p->name) ||
+        !dup_text(&out->text, a, p->text))
         return false;
     memcpy(out->hash, p->hash.data, HASH_LEN);
     out->template_version = p->template_version;
@@ -122,7 +127,12 @@ static bool profile_take(struct signer_profile *out, struct arena *a,
     out->backdate_s = p->backdate_s;
     out->no_rev_avail = p->no_rev_avail;
     out->wildcards = p->wildcards;
-    for (size_t i = 0; i < p->n_issuers; i++) issuers[i] = (uint16_t)p->issuers[i];
+    bool weighed = p->n_issuer_weights == p->n_issuers;
+    for (size_t i = 0; i < p->n_issuers; i++) {
+        issuers[i] = (uint16_t)p->issuers[i];
+        weights[i] = weighed ? p->issuer_weights[i] : 1;
+    }
+    out->weights = weights;
     for (size_t i = 0; i < p->n_key_kinds; i++)
         if (!dup_text(&kinds[i], a, p->key_kinds[i])) return false;
     for (size_t i = 0; i < p->n_networks; i++)
@@ -182,12 +192,15 @@ static void adopt(struct signer_client *c, const Description *d, const uint8_t h
 {
     arena_reset(&c->arena);
     c->profiles = ARENA_ARRAY(&c->arena, struct signer_profile, d->n_profiles + 1);
-    bool ok = c->profiles != NULL && d->n_issuers == 1 &&
-              issuer_take(&c->issuer, &c->arena, d->issuers[0]);
+    c->issuers = ARENA_ARRAY(&c->arena, struct signer_issuer, d->n_issuers + 1);
+    bool ok = c->profiles != NULL && c->issuers != NULL && d->n_issuers > 0;
+    for (size_t i = 0; ok && i < d->n_issuers; i++)
+        ok = issuer_take(&c->issuers[i], &c->arena, d->issuers[i]);
     for (size_t i = 0; ok && i < d->n_profiles; i++)
         ok = profile_take(&c->profiles[i], &c->arena, d->profiles[i]);
     c->described = ok;
     c->profile_count = ok ? d->n_profiles : 0;
+    c->issuer_count = ok ? d->n_issuers : 0;
     memcpy(c->hash, hash, HASH_LEN);
     if (c->o.changed != NULL) c->o.changed(c->o.ctx);
 }
@@ -525,7 +538,9 @@ const struct signer_profile *signer_client_profile(const struct signer_client *c
 
 const struct signer_issuer *signer_client_issuer(const struct signer_client *c, uint16_t id)
 {
-    return c->described && c->issuer.id == id ? &c->issuer : NULL;
+    for (size_t i = 0; i < c->issuer_count; i++)
+        if (c->issuers[i].id == id) return &c->issuers[i];
+    return NULL;
 }
 
 size_t signer_client_profiles(const struct signer_client *c, const struct signer_profile **out)

@@ -31,6 +31,7 @@ struct signer_profile {
     uint32_t template_version;
     int64_t validity_s, backdate_s;
     const uint16_t *issuers;
+    const uint32_t *weights; // of `issuers`
     size_t issuer_count;
     const struct slice *key_kinds; // "P-256", "RSA-2048" (and larger RSA up to 4096), ...
     size_t key_kind_count;

@@ -8,11 +8,34 @@
 
 enum { DAY_S = 86400, LAST_PARTS = 10 };
 
+// last_of is the end of the issuing CA of the profile that lives longest; 0: none of them is here.
+static int64_t last_of(const struct keystore *k, const struct profile *p)
+{
+    struct issuer_settings each;
+    int64_t last = 0;
+    for (size_t i = 0; profile_issuer_at(p, i, &each); i++) {
+        const struct issuer *issuer = keystore_issuer(k, (uint32_t)each.id);
+        if (issuer != NULL && each.weight > 0 && issuer->cert.not_after > last)
+            last = issuer->cert.not_after;
+    }
+    return last;
+}
+
 // fits: the last second that a certificate of the profile would have, made now.
 static bool fits(const struct keystore *k, const struct profile *p, int64_t now_s)
 {
     const struct profile_settings *s = p->settings;
-    return now_s + (s->validity_ms - s->backdate_ms) / 1000 - 1 <= k->issuer.cert.not_after;
+    return now_s + (s->validity_ms - s->backdate_ms) / 1000 - 1 <= last_of(k, p);
+}
+
+// longest is the end of the issuing CA that lives longest.
+static int64_t longest(const struct keystore *k)
+{
+    const struct issuer *each;
+    int64_t last = 0;
+    for (size_t i = 0; (each = keystore_issuer_at(k, i)) != NULL; i++)
+        if (each->cert.not_after > last) last = each->cert.not_after;
+    return last;
 }
 
 struct err ends_fit(char note[KEYSTORE_NOTE_MAX], const struct keystore *k,
@@ -24,8 +47,9 @@ struct err ends_fit(char note[KEYSTORE_NOTE_MAX], const struct keystore *k,
         if (fits(k, &each[i], now_s)) return OK;
     snprintf(note, KEYSTORE_NOTE_MAX,
              "the issuing CA's certificate ends in %lld s, before the certificates of any profile "
-             "would: make a new one with a ceremony and install its root, or shorten `validity`",
-             (long long)(k->issuer.cert.not_after - now_s));
+             "would: add one (`certmill-signer add-issuer`) and name it in the profiles' "
+             "`issuers`, or shorten `validity`",
+             (long long)(longest(k) - now_s));
     return ERR(EXPIRED_CA);
 }
 
@@ -43,7 +67,7 @@ static void profiles_report(struct shard *shard, const struct keystore *k, const
     for (size_t i = 0; i < count; i++)
         if (!fits(k, &each[i], now_s))
             say(shard, "orders of this profile fail: it reaches beyond the issuing CA's life",
-                each[i].settings->name, k->issuer.cert.not_after - now_s);
+                each[i].settings->name, last_of(k, &each[i]) - now_s);
 }
 
 void ends_report(struct shard *shard, const struct keystore *k, const struct identity *own,
@@ -55,8 +79,7 @@ void ends_report(struct shard *shard, const struct keystore *k, const struct ide
         int64_t not_before, not_after;
         bool is_ca;
     } rows[] = {
-        {&METRIC_SIGNER_END_ISSUER, "issuer-1.pem", k->issuer.cert.not_before,
-         k->issuer.cert.not_after, true},
+        {&METRIC_SIGNER_END_ISSUER, "issuing CA", k->issuer.cert.not_before, longest(k), true},
         {&METRIC_SIGNER_END_ROOT, "root.pem", k->issuer.root_not_before, k->issuer.root_not_after,
          true},
         {&METRIC_SIGNER_END_INTERNAL_ROOT, "internal-root.pem", k->internal_not_before,

@@ -21,7 +21,7 @@
 #include "signer/pki.h"
 #include "signer/vault.h"
 
-enum { ARENA_MAX = 4 << 20, KEY_ID_LEN = 20 };
+enum { ARENA_MAX = 4 << 20, KEY_ID_LEN = 20, ISSUER_NAME_MAX = 32 };
 
 static struct err note_set(char *note, uint32_t code, const char *text)
 {
@@ -115,44 +115,108 @@ static struct err dates_check(char *note, const char *name, const struct cert *c
     return ERR(EXPIRED_CA);
 }
 
-static struct err issuer_open(struct keystore *k, char *note, int dir, struct slice passphrase,
-                              int64_t now_s, enum p256_kernel kernel)
+// certificates_open reads and checks what is public of an issuing CA. ERR_EXPIRED_CA: its time is
+// over, or has not come.
+static struct err certificates_open(struct issuer *i, struct keystore *k, char *note, int dir,
+                                    int64_t now_s)
 {
-    struct issuer *i = &k->issuer;
     struct cert root;
     const char *why = "";
-    TRY(certificate_read(&i->certificate, k, note, dir, "issuer-1.pem"));
+    char name[ISSUER_NAME_MAX], text[128];
+    snprintf(name, sizeof name, "issuer-%u.pem", i->id);
+    TRY(certificate_read(&i->certificate, k, note, dir, name));
     TRY(certificate_read(&i->root, k, note, dir, "root.pem"));
     if (failed(cert_parse(&i->cert, &why, &k->arena, i->certificate)) ||
         failed(cert_parse(&root, &why, &k->arena, i->root)))
         return note_set(note, ERR_KEY, why);
-    if (!i->cert.is_ca || i->cert.ski.n == 0)
-        return note_set(note, ERR_KEY,
-                        "issuer-1.pem is not the certificate of a CA with a key identifier");
-    if (failed(cert_verify_signed_by(&i->cert, root.spki)))
-        return note_set(note, ERR_KEY, "issuer-1.pem is not signed by the key of root.pem");
-    if (i->cert.ski.n != KEY_ID_LEN)
-        return note_set(note, ERR_KEY, "the key identifier in issuer-1.pem is not of 20 octets");
-    if (!constraints_readable(&i->cert))
-        return note_set(note, ERR_KEY, "the name constraints in issuer-1.pem cannot be read");
+    const struct {
+        bool wrong;
+        const char *what;
+    } rows[] = {{!i->cert.is_ca || i->cert.ski.n == 0,
+                 "is not the certificate of a CA with a key identifier"},
+                {failed(cert_verify_signed_by(&i->cert, root.spki)),
+                 "is not signed by the key of root.pem"},
+                {i->cert.ski.n != KEY_ID_LEN, "has a key identifier that is not of 20 octets"},
+                {!constraints_readable(&i->cert), "has name constraints that cannot be read"}};
+    for (size_t n = 0; n < sizeof rows / sizeof rows[0]; n++) {
+        snprintf(text, sizeof text, "%s %s", name, rows[n].what);
+        if (rows[n].wrong) return note_set(note, ERR_KEY, text);
+    }
     i->root_spki = root.spki;
     i->root_not_before = root.not_before;
     i->root_not_after = root.not_after;
-    TRY(dates_check(note, "issuer-1.pem", &i->cert, now_s));
+    TRY(dates_check(note, name, &i->cert, now_s));
     TRY(dates_check(note, "root.pem", &root, now_s));
-    i->id = 1;
-    TRY(chains_read(i, &k->arena, note, dir, now_s));
-    TRY(key_read(&i->key, note, dir, "issuer-1.key", passphrase));
-    i->algorithm = algorithm_of(i->key);
-    SHA256(i->certificate.p, i->certificate.n, i->certificate_hash);
-    uint8_t *spki = NULL;
-    int n = i2d_PUBKEY(i->key, &spki);
-    bool same = n > 0 && slice_eq(slice_of(spki, (size_t)n), i->cert.spki);
-    OPENSSL_free(spki);
-    if (!same) return note_set(note, ERR_KEY, "issuer-1.key does not belong to issuer-1.pem");
-    return failed(engine_open(&i->engine, i->key, i->cert.spki, kernel))
-               ? note_set(note, ERR_KEY, "there is no locked memory left for issuer-1.key")
+    return chains_read(i, &k->arena, note, dir, now_s);
+}
+
+static bool same_key(EVP_PKEY *key, struct slice spki)
+{
+    uint8_t *own = NULL;
+    int n = i2d_PUBKEY(key, &own);
+    bool same = n > 0 && slice_eq(slice_of(own, (size_t)n), spki);
+    OPENSSL_free(own);
+    return same;
+}
+
+static struct err issuer_open(struct issuer *out, struct keystore *k, unsigned id, char *note,
+                              int dir, struct slice passphrase, int64_t now_s,
+                              enum p256_kernel kernel)
+{
+    struct issuer i = {.id = (uint16_t)id};
+    char name[ISSUER_NAME_MAX], text[128];
+    snprintf(name, sizeof name, "issuer-%u.key", id);
+    TRY(certificates_open(&i, k, note, dir, now_s));
+    TRY(key_read(&i.key, note, dir, name, passphrase));
+    *out = i; // closed with the keystore, whatever comes
+    i.algorithm = out->algorithm = algorithm_of(i.key);
+    SHA256(i.certificate.p, i.certificate.n, out->certificate_hash);
+    snprintf(text, sizeof text, "%s does not belong to issuer-%u.pem", name, id);
+    if (!same_key(i.key, i.cert.spki)) return note_set(note, ERR_KEY, text);
+    snprintf(text, sizeof text, "there is no locked memory left for %s", name);
+    return failed(engine_open(&out->engine, i.key, i.cert.spki, kernel))
+               ? note_set(note, ERR_KEY, text)
                : OK;
+}
+
+// issuers_open opens issuer-1 and all that were added. One whose time is over, or has not come, is
+// left out while there is another.
+static struct err issuers_open(struct keystore *k, char *note, int dir, struct slice passphrase,
+                               int64_t now_s, enum p256_kernel kernel)
+{
+    struct err over = OK;
+    size_t count = 0;
+    for (unsigned id = 1; id <= ISSUER_FILES_MAX; id++) {
+        char name[ISSUER_NAME_MAX];
+        snprintf(name, sizeof name, "issuer-%u.pem", id);
+        if (id > 1 && faccessat(dir, name, F_OK, 0) != 0) continue;
+        if (count == ISSUERS_MAX)
+            return note_set(note, ERR_KEY,
+                            "there are more than 8 issuing CAs in force: move away "
+                            "issuer-N.pem of those that sign nothing any more");
+        struct issuer *i = count == 0 ? &k->issuer : &k->further[count - 1];
+        k->further_count = count; // counted before it is open: it is closed with the others
+        struct err e = issuer_open(i, k, id, note, dir, passphrase, now_s, kernel);
+        if (failed(e) && !err_is(e, ERR_EXPIRED_CA)) return e;
+        if (failed(e)) over = e;
+        if (!failed(e)) count++;
+    }
+    k->further_count = count == 0 ? 0 : count - 1;
+    return count == 0 ? over : OK;
+}
+
+const struct issuer *keystore_issuer_at(const struct keystore *k, size_t i)
+{
+    if (i == 0) return &k->issuer;
+    return i <= k->further_count ? &k->further[i - 1] : NULL;
+}
+
+const struct issuer *keystore_issuer(const struct keystore *k, uint32_t id)
+{
+    const struct issuer *each;
+    for (size_t i = 0; (each = keystore_issuer_at(k, i)) != NULL; i++)
+        if (each->id == id) return each;
+    return NULL;
 }
 
 static struct err serial_key_open(struct keystore *k, char *note, int dir, struct slice passphrase)
@@ -216,7 +280,9 @@ static struct err leaf_cas_open(struct keystore *k, char *note, int dir, struct 
         ERR_clear_error();
         return note_set(note, ERR_KEY, "internal-root.key does not belong to internal-root.pem");
     }
-    TRY(certificate_object(&k->server.cert, k, note, dir, "issuer-1.pem"));
+    char name[ISSUER_NAME_MAX];
+    snprintf(name, sizeof name, "issuer-%u.pem", k->issuer.id);
+    TRY(certificate_object(&k->server.cert, k, note, dir, name));
     k->server.key = k->issuer.key;
     TRY(names_read(&k->signer_names, k, note, dir, "signer.pem"));
     k->serves = faccessat(dir, "server.pem", F_OK, 0) == 0;
@@ -233,7 +299,7 @@ struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], con
     TRY(passphrase_read(&passphrase, note, passphrase_file));
     struct err e = folder_open(&fd, note, AT_FDCWD, dir, false);
     if (!failed(e)) {
-        e = issuer_open(out, note, fd, passphrase, now_s, kernel);
+        e = issuers_open(out, note, fd, passphrase, now_s, kernel);
         if (!failed(e)) e = serial_key_open(out, note, fd, passphrase);
         if (!failed(e)) e = leaf_cas_open(out, note, fd, passphrase, now_s);
         close(fd);
@@ -245,8 +311,11 @@ struct err keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], con
 
 void keystore_close(struct keystore *k)
 {
-    engine_close(k->issuer.engine);
-    EVP_PKEY_free(k->issuer.key);
+    const struct issuer *each;
+    for (size_t i = 0; (each = keystore_issuer_at(k, i)) != NULL; i++) {
+        engine_close(each->engine);
+        EVP_PKEY_free(each->key);
+    }
     EVP_PKEY_free(k->internal.key);
     X509_free(k->internal.cert);
     X509_free(k->server.cert);

@@ -9,7 +9,7 @@
 #include "proto/rpc/intent.h"
 #include "signer/leaf.h"
 
-enum { KEYSTORE_NOTE_MAX = 512 };
+enum { KEYSTORE_NOTE_MAX = 512, ISSUERS_MAX = 8, ISSUER_FILES_MAX = 99 };
 
 struct engine;
 
@@ -44,7 +44,9 @@ struct leaf_ca {
 
 struct keystore {
     struct arena arena;
-    struct issuer issuer; // one per signer in this version; ids leave room for more
+    struct issuer issuer; // the first that is in force: our own servers' certificates are its
+    struct issuer further[ISSUERS_MAX - 1];
+    size_t further_count;
     struct leaf_ca internal, server;
     int64_t internal_not_before, internal_not_after; // of the internal root
     struct leaf_names server_names, signer_names;    // as the ceremony gave them
@@ -58,3 +60,7 @@ struct keystore {
 RESULT keystore_open(struct keystore *out, char note[KEYSTORE_NOTE_MAX], const char *dir,
                      const char *passphrase_file, int64_t now_s, enum p256_kernel kernel);
 void keystore_close(struct keystore *k);
+// keystore_issuer finds an issuing CA by id; NULL: it is not here. keystore_issuer_at is the i-th
+// of them, NULL behind the last.
+const struct issuer *keystore_issuer(const struct keystore *k, uint32_t id);
+const struct issuer *keystore_issuer_at(const struct keystore *k, size_t i);

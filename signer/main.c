@@ -19,6 +19,7 @@
 #include "signer/err.h"
 #include "signer/events.h"
 #include "signer/identity.h"
+#include "signer/issuer_add.h"
 #include "signer/journal_archive.h"
 #include "signer/journal_dump.h"
 #include "signer/reload.h"
@@ -40,6 +41,7 @@ enum {
 static const char usage[] =
     "usage: certmill-signer --config FILE [--test-seams]\n"
     "       certmill-signer ceremony --dir DIR --passphrase-file FILE [options]\n"
+    "       certmill-signer add-issuer --dir DIR --passphrase-file FILE --id N [options]\n"
     "       certmill-signer renew --dir DIR --passphrase-file FILE [--force|--ended]\n"
     "       certmill-signer journal dump --dir DIR [--json]\n"
     "       certmill-signer journal archive --dir DIR --to DIR [--keep-hours N]\n"
@@ -386,10 +388,12 @@ int main(int argc, char **argv)
     proto_err_register();
     cluster_err_register();
     signer_err_register();
-    bool keys = argc > 1 && (strcmp(argv[1], "ceremony") == 0 || strcmp(argv[1], "renew") == 0);
+    bool keys = argc > 1 && (strcmp(argv[1], "ceremony") == 0 ||
+                             strcmp(argv[1], "add-issuer") == 0 || strcmp(argv[1], "renew") == 0);
     char note[NOTE_MAX];
     if (keys && failed(sandbox_begin(note, sizeof note))) return fail(note);
     if (argc > 1 && strcmp(argv[1], "ceremony") == 0) return ceremony_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "add-issuer") == 0) return issuer_add_main(argc - 1, argv + 1);
     if (argc > 2 && strcmp(argv[1], "journal") == 0 && strcmp(argv[2], "archive") == 0)
         return journal_archive_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "journal") == 0) return journal_dump_main(argc - 1, argv + 1);

@@ -56,7 +56,7 @@ static const char *caller_judge(const struct policy *p, const char *role, const 
 const char *policy_judge(const struct policy *policy, const char *role, const struct intent *in,
                          int64_t now_s, const struct profile **out_profile, int *out_status)
 {
-    const struct issuer *issuer = &policy->keys->issuer;
+    const struct issuer *issuer = keystore_issuer(policy->keys, in->issuer);
     struct public_key_kind kind;
     bool known;
     const struct profile *p = profiles_find(policy->profiles, &known, in->profile, in->profile_hash,
@@ -67,7 +67,7 @@ const char *policy_judge(const struct policy *policy, const char *role, const st
         return known ? "the profile is another version here" : "there is no such profile here";
     const char *outside = caller_judge(policy, role, in);
     if (outside != NULL) return outside;
-    if (in->issuer != issuer->id ||
+    if (issuer == NULL || !profile_issuer_allowed(p, in->issuer) ||
         memcmp(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN) != 0)
         return "the issuer is another one here";
     if (in->serial_key_generation != policy->keys->serial_generation)

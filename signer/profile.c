@@ -52,7 +52,28 @@ void profile_make(struct profile *out, const struct profile_settings *s)
         s->wildcards);
     add_list(&h, "names", &s->names);
     add_networks(&h, &s->networks);
+    // Weights are not in it: they say where new orders go, and not what is signed.
+    const struct issuer_settings *issuers = s->issuers.items;
+    for (size_t i = 0; i < s->issuers.count; i++)
+        add(&h, "issuer=%lld\n", (long long)issuers[i].id);
     SHA256_Final(out->hash, &h);
+}
+
+bool profile_issuer_at(const struct profile *p, size_t i, struct issuer_settings *out)
+{
+    const struct config_list *list = &p->settings->issuers;
+    static const struct issuer_settings first = {1, 1};
+    if (i >= list->count && (list->count > 0 || i > 0)) return false;
+    *out = list->count == 0 ? first : ((const struct issuer_settings *)list->items)[i];
+    return true;
+}
+
+bool profile_issuer_allowed(const struct profile *p, uint32_t id)
+{
+    struct issuer_settings each;
+    for (size_t i = 0; profile_issuer_at(p, i, &each); i++)
+        if (each.id == id) return true;
+    return false;
 }
 
 bool profile_key_allowed(const struct profile *p, struct public_key_kind kind)

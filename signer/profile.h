@@ -19,6 +19,10 @@ struct profile {
 void profile_make(struct profile *out, const struct profile_settings *settings);
 // profile_key_allowed and profile_name_allowed are the signer's own policy: key kinds, and names
 // below the profile's suffixes (none: any name), wildcards only where it has them.
+// profile_issuer_at is the i-th issuing CA of the profile with its weight; false behind the last.
+// profile_issuer_allowed: whether it is one of them, with any weight.
+bool profile_issuer_at(const struct profile *p, size_t i, struct issuer_settings *out);
+bool profile_issuer_allowed(const struct profile *p, uint32_t id);
 bool profile_key_allowed(const struct profile *p, struct public_key_kind kind);
 bool profile_name_allowed(const struct profile *p, const struct identifier *name);
 // name_below_any says whether a DNS name is at or below one of the suffixes (const char *); any

@@ -61,6 +61,14 @@ static struct config_list networks_copy(struct arena *a, const struct config_lis
     return (struct config_list){to, list->count};
 }
 
+static struct config_list issuers_copy(struct arena *a, const struct config_list *list, bool *ok)
+{
+    struct issuer_settings *to = ARENA_ARRAY(a, struct issuer_settings, list->count + 1);
+    *ok = *ok && to != NULL;
+    if (*ok && list->count > 0) memcpy(to, list->items, list->count * sizeof *to);
+    return (struct config_list){to, list->count};
+}
+
 static bool profile_copy(struct profile *out, struct arena *a, const struct profile_settings *from)
 {
     bool ok = true;
@@ -71,6 +79,7 @@ static bool profile_copy(struct profile *out, struct arena *a, const struct prof
     s->text = text_copy(a, from->text, &ok);
     s->key_kinds = list_copy(a, &from->key_kinds, &ok);
     s->names = list_copy(a, &from->names, &ok);
+    s->issuers = issuers_copy(a, &from->issuers, &ok);
     s->networks = networks_copy(a, &from->networks, &ok);
     if (ok) profile_make(out, s);
     return ok;
@@ -93,13 +102,22 @@ static struct profiles_generation *generation_new(const struct signer_settings *
     return NULL;
 }
 
-// same: hashes and the sentences for people, which no hash covers.
+static bool same_weights(const struct profile *a, const struct profile *b)
+{
+    const struct config_list *x = &a->settings->issuers, *y = &b->settings->issuers;
+    return x->count == y->count &&
+           (x->count == 0 ||
+            memcmp(x->items, y->items, x->count * sizeof(struct issuer_settings)) == 0);
+}
+
+// same: hashes, and the weights and sentences for people, which no hash covers.
 static bool same(const struct profiles_generation *a, const struct profiles_generation *b)
 {
     if (a == NULL || a->count != b->count) return false;
     for (size_t i = 0; i < a->count; i++)
         if (memcmp(a->profiles[i].hash, b->profiles[i].hash, HASH_LEN) != 0 ||
-            strcmp(a->profiles[i].settings->text, b->profiles[i].settings->text) != 0)
+            strcmp(a->profiles[i].settings->text, b->profiles[i].settings->text) != 0 ||
+            !same_weights(&a->profiles[i], &b->profiles[i]))
             return false;
     return true;
 }

@@ -174,7 +174,7 @@ static bool answer_from_journal(struct service *s, struct item *i)
 static void tbs_make(struct service *s, struct item *i)
 {
     struct buf b;
-    const struct issuer *issuer = &s->o.policy.keys->issuer;
+    const struct issuer *issuer = keystore_issuer(s->o.policy.keys, i->intent.issuer);
     buf_init(&b, TBS_MAX);
     struct err e = tbs_build(&b, &i->intent, i->profile, issuer, i->serial);
     if (!failed(e)) e = arena_dup(&i->tbs, i->arena, buf_slice(&b));
@@ -261,9 +261,9 @@ struct gathered {
     size_t count;
 };
 
-static void gathered_sign(struct service *s, struct gathered *g)
+static void gathered_sign(const struct issuer *issuer, struct gathered *g)
 {
-    engine_run(&s->o.policy.keys->issuer, g->items, g->count, NULL);
+    engine_run(issuer, g->items, g->count, NULL);
     for (size_t k = 0; k < g->count; k++) {
         g->owners[k]->certificate = g->items[k].certificate;
         g->owners[k]->err = g->items[k].err;
@@ -271,8 +271,8 @@ static void gathered_sign(struct service *s, struct gathered *g)
     g->count = 0;
 }
 
-// batch_sign signs what is to be signed of all calls: whatever is queued is the batch.
-static void batch_sign(struct service *s, struct list *batch)
+// issuer_sign signs what is to be signed by one issuing CA, of all calls.
+static void issuer_sign(const struct issuer *issuer, struct list *batch)
 {
     struct gathered g;
     g.count = 0;
@@ -280,14 +280,22 @@ static void batch_sign(struct service *s, struct list *batch)
         struct waiting *w = LIST_OWNER(node, struct waiting, node);
         for (size_t i = 0; i < w->count; i++) {
             struct item *item = &w->items[i];
-            if (!item->sign) continue;
-            if (g.count == INTENTS_MAX) gathered_sign(s, &g);
+            if (!item->sign || item->intent.issuer != issuer->id) continue;
+            if (g.count == INTENTS_MAX) gathered_sign(issuer, &g);
             g.items[g.count] = (struct engine_item){.tbs = item->tbs, .arena = item->arena};
             memcpy(g.items[g.count].salt, item->intent.salt, SALT_LEN);
             g.owners[g.count++] = item;
         }
     }
-    gathered_sign(s, &g);
+    gathered_sign(issuer, &g);
+}
+
+// batch_sign: whatever is queued is the batch of its issuing CA.
+static void batch_sign(struct service *s, struct list *batch)
+{
+    const struct issuer *issuer;
+    for (size_t i = 0; (issuer = keystore_issuer_at(s->o.policy.keys, i)) != NULL; i++)
+        issuer_sign(issuer, batch);
 }
 
 // item_journal records what was made of an item, or burns its serial. False when the journal
@@ -609,8 +617,25 @@ static bool networks_describe(Certmill__Signer__V1__DescribeResponse__Profile *o
     return true;
 }
 
+// profile_issuers_describe: those of its issuing CAs that are here.
+static bool profile_issuers_describe(Certmill__Signer__V1__DescribeResponse__Profile *out,
+                                     struct arena *a, const struct profile *p,
+                                     const struct keystore *k)
+{
+    struct issuer_settings each;
+    out->issuers = ARENA_ARRAY(a, uint32_t, ISSUERS_MAX);
+    out->issuer_weights = ARENA_ARRAY(a, uint32_t, ISSUERS_MAX);
+    if (out->issuers == NULL || out->issuer_weights == NULL) return false;
+    for (size_t i = 0; profile_issuer_at(p, i, &each) && out->n_issuers < ISSUERS_MAX; i++) {
+        if (keystore_issuer(k, (uint32_t)each.id) == NULL) continue;
+        out->issuers[out->n_issuers++] = (uint32_t)each.id;
+        out->issuer_weights[out->n_issuer_weights++] = (uint32_t)each.weight;
+    }
+    return true;
+}
+
 static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *out, struct arena *a,
-                             const struct profile *p, uint32_t *issuer)
+                             const struct profile *p, const struct keystore *k)
 {
     const struct config_list *kinds = &p->settings->key_kinds;
     certmill__signer__v1__describe_response__profile__init(out);
@@ -619,8 +644,6 @@ static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *ou
     out->template_version = p->template_version;
     out->validity_s = p->settings->validity_ms / 1000;
     out->backdate_s = p->settings->backdate_ms / 1000;
-    out->issuers = issuer;
-    out->n_issuers = 1;
     out->key_kinds = ARENA_ARRAY(a, char *, kinds->count);
     out->n_key_kinds = kinds->count;
     out->no_rev_avail = p->settings->no_rev_avail;
@@ -628,7 +651,8 @@ static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *ou
     out->text = (char *)(uintptr_t)p->settings->text;
     for (size_t i = 0; out->key_kinds != NULL && i < kinds->count; i++)
         out->key_kinds[i] = (char *)(uintptr_t)((const char *const *)kinds->items)[i];
-    return out->key_kinds != NULL && networks_describe(out, a, &p->settings->networks);
+    return out->key_kinds != NULL && profile_issuers_describe(out, a, p, k) &&
+           networks_describe(out, a, &p->settings->networks);
 }
 
 // chains_describe: without memory there are none, which the next Describe mends.
@@ -651,24 +675,54 @@ static void chains_describe(Certmill__Signer__V1__DescribeResponse__Issuer *out,
     }
 }
 
+// serial_key_describe: one serial key serves all issuing CAs, whose ids are in the serials.
+static void serial_key_describe(Certmill__Signer__V1__DescribeResponse__SerialKey *out,
+                                uint8_t hash[HASH_LEN], const struct keystore *k)
+{
+    uint8_t text[64] = "certmill serial key";
+    memcpy(text + 32, k->serial_key, 32);
+    SHA256(text, sizeof text, hash);
+    OPENSSL_cleanse(text, sizeof text);
+    certmill__signer__v1__describe_response__serial_key__init(out);
+    out->generation = k->serial_generation;
+    out->hash = binary(hash, HASH_LEN);
+}
+
+typedef Certmill__Signer__V1__DescribeResponse__SerialKey SerialKey;
+typedef Certmill__Signer__V1__DescribeResponse__Issuer IssuerMessage;
+
+static bool issuers_describe(Certmill__Signer__V1__DescribeResponse *m, struct arena *a,
+                             const struct keystore *k, SerialKey **serials)
+{
+    const struct issuer *i;
+    IssuerMessage *issuers = ARENA_ARRAY(a, IssuerMessage, ISSUERS_MAX);
+    m->issuers = ARENA_ARRAY(a, IssuerMessage *, ISSUERS_MAX);
+    if (issuers == NULL || m->issuers == NULL) return false;
+    for (size_t n = 0; (i = keystore_issuer_at(k, n)) != NULL; n++) {
+        certmill__signer__v1__describe_response__issuer__init(&issuers[n]);
+        issuers[n].id = i->id;
+        issuers[n].certificate = binary(i->certificate.p, i->certificate.n);
+        issuers[n].root = binary(i->root.p, i->root.n);
+        issuers[n].serial_keys = serials;
+        issuers[n].n_serial_keys = 1;
+        chains_describe(&issuers[n], a, i);
+        m->issuers[m->n_issuers++] = &issuers[n];
+    }
+    return true;
+}
+
 static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
 {
     struct service *s = ctx;
     struct arena *a = rpc_request_arena(r);
-    const struct issuer *i = &s->o.policy.keys->issuer;
+    const struct keystore *keys = s->o.policy.keys;
     Certmill__Signer__V1__DescribeResponse m;
-    Certmill__Signer__V1__DescribeResponse__Issuer
-        issuer = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__ISSUER__INIT,
-        *issuers[1] = {&issuer};
-    Certmill__Signer__V1__DescribeResponse__SerialKey
-        serial = CERTMILL__SIGNER__V1__DESCRIBE_RESPONSE__SERIAL_KEY__INIT,
-        *serials[1] = {&serial};
+    SerialKey serial, *serials[1] = {&serial};
+    uint8_t hash[HASH_LEN];
     size_t count;
     const struct profile *current = profiles_current(s->o.policy.profiles, &count);
     Certmill__Signer__V1__DescribeResponse__Profile *profiles = ARENA_ARRAY(
         a, Certmill__Signer__V1__DescribeResponse__Profile, count + 1);
-    uint8_t text[64] = "certmill serial key", hash[HASH_LEN];
-    uint32_t id = i->id;
     (void)message;
     certmill__signer__v1__describe_response__init(&m);
     m.profiles = ARENA_ARRAY(a, Certmill__Signer__V1__DescribeResponse__Profile *, count + 1);
@@ -677,27 +731,15 @@ static void on_describe(void *ctx, struct rpc_request *r, const ProtobufCMessage
          listed = policy_caller(&s->o.policy, &caller, rpc_request_peer(r));
     for (size_t k = 0; ok && listed && k < count; k++) { // those that the caller may use
         if (!policy_profile_allowed(caller, current[k].settings->name)) continue;
-        ok = profile_describe(&profiles[m.n_profiles], a, &current[k], &id);
+        ok = profile_describe(&profiles[m.n_profiles], a, &current[k], keys);
         m.profiles[m.n_profiles] = &profiles[m.n_profiles];
         m.n_profiles++;
     }
-    if (!ok) {
+    serial_key_describe(&serial, hash, keys);
+    if (!ok || !issuers_describe(&m, a, keys, serials)) {
         rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "no memory for the answer");
         return;
     }
-    memcpy(text + 32, s->o.policy.keys->serial_key, 32);
-    SHA256(text, sizeof text, hash);
-    OPENSSL_cleanse(text, sizeof text);
-    serial.generation = s->o.policy.keys->serial_generation;
-    serial.hash = binary(hash, HASH_LEN);
-    issuer.id = id;
-    issuer.certificate = binary(i->certificate.p, i->certificate.n);
-    issuer.root = binary(i->root.p, i->root.n);
-    chains_describe(&issuer, a, i);
-    issuer.serial_keys = serials;
-    issuer.n_serial_keys = 1;
-    m.issuers = issuers;
-    m.n_issuers = 1;
     m.region = (uint32_t)s->o.policy.settings->region;
     m.version = (char *)(uintptr_t)arena_printf(a, "certmill-signer " CERTMILL_VERSION ", %s",
                                                 tls_library_version());

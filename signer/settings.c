@@ -60,11 +60,40 @@ static const char *profile_wrong(const void *value)
     if (!name_plain(p->name))
         return "is no name for a profile; expected 1 to 64 letters, digits, dots, hyphens or "
                "underscores";
+    const struct issuer_settings *issuers = p->issuers.items;
+    int64_t weights = p->issuers.count == 0;
+    for (size_t i = 0; i < p->issuers.count; i++) {
+        weights += issuers[i].weight;
+        for (size_t k = 0; k < i; k++)
+            if (issuers[k].id == issuers[i].id)
+                return "names an issuer twice; expected each once, with its weight";
+    }
+    if (weights == 0)
+        return "has issuers of weight 0 only, so that nobody would sign; expected one of 1 or more";
     if (p->backdate_ms >= p->validity_ms)
         return "has a backdate not shorter than its validity, so that a certificate would have "
                "expired when it is made; expected a shorter backdate";
     return NULL;
 }
+
+static const struct setting issuer_rows[] = {
+    {.key = "id",
+     .type = SETTING_INT,
+     IN(struct issuer_settings, id),
+     .min = 1,
+     .max = 99,
+     .help = "N of issuer-N.pem."},
+    {.key = "weight",
+     .type = SETTING_INT,
+     IN(struct issuer_settings, weight),
+     .default_text = "1",
+     .min = 0,
+     .max = 1000000,
+     .help =
+         "Its part of the profile's certificates, beside the others' weights. 0: it gets no new "
+         "ones; those on their way are still signed."},
+    {0},
+};
 
 static const struct setting profile_rows[] = {
     {.key = "validity",
@@ -125,6 +154,16 @@ static const struct setting profile_rows[] = {
      .max = 64,
      .help = "Networks whose addresses may be in certificates (RFC 8738): [10.0.0.0/8, "
              "'fd00::/8']. None: no certificates for addresses."},
+    {.key = "issuers",
+     .type = SETTING_LIST,
+     IN(struct profile_settings, issuers),
+     .default_text = "",
+     .rows = issuer_rows,
+     .element_size = sizeof(struct issuer_settings),
+     .min = 0,
+     .max = 8,
+     .help = "Issuing CAs that sign the profile (`certmill-signer add-issuer`). None: "
+             "issuer 1."},
     {.key = "text",
      .type = SETTING_STRING,
      IN(struct profile_settings, text),

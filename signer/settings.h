@@ -3,6 +3,11 @@
 #pragma once
 #include "cluster/core/config.h"
 
+// struct issuer_settings: an issuing CA that signs a profile, and its part of the certificates.
+struct issuer_settings {
+    int64_t id, weight;
+};
+
 struct profile_settings {
     const char *name; // key of the map
     int64_t validity_ms, backdate_ms;
@@ -10,6 +15,7 @@ struct profile_settings {
     bool client_auth, no_rev_avail, wildcards;
     struct config_list names;    // const char *: suffixes; empty: any
     struct config_list networks; // struct address_range: of addresses; empty: no address
+    struct config_list issuers;  // struct issuer_settings; empty: issuer 1
     const char *text;
 };
 

@@ -241,6 +241,19 @@ static void on_caa(struct request *r, void *ctx)
     intent_create(f, &f->get.out);
 }
 
+// issuer_choose: where none lives long enough, one of them all the same: the signer says why not.
+static const struct catalog_issuer *issuer_choose(struct request *r, const struct signer_profile *p,
+                                                  const struct id *order)
+{
+    const struct catalog *c = &r->edge->catalog;
+    uint16_t only = (uint16_t)r->tenant->settings->issuer;
+    if (p == NULL) return NULL;
+    int64_t now = edge_db_now_us(r->edge) / 1000000;
+    const struct catalog_issuer *fits = catalog_choose(c, p, only, order,
+                                                       now - p->backdate_s + p->validity_s);
+    return fits != NULL ? fits : catalog_choose(c, p, only, order, 0);
+}
+
 static void decide(struct finalize *f)
 {
     struct request *r = f->r;
@@ -250,8 +263,7 @@ static void decide(struct finalize *f)
         status = order_status_at(row->status, row->expires_at_us, edge_db_now_us(e));
     unsigned effects;
     const struct signer_profile *p = catalog_profile(&e->catalog, row->profile);
-    const struct catalog_issuer *issuer = catalog_issuer(&e->catalog,
-                                                         (uint16_t)r->tenant->settings->issuer);
+    const struct catalog_issuer *issuer = issuer_choose(r, p, &row->id);
     if (!order_step(&next, &effects, status, ORDER_FINALIZE))
         order_refused(r, status);
     else if (!names_match(r, &f->refused, &f->csr, row->identifiers))

@@ -373,6 +373,7 @@ const char *signer_client_state_text(const struct signer_client *c)
 size_t signer_client_profiles(const struct signer_client *c, const struct signer_profile **out)
 {
     static const uint16_t issuers[] = {ISSUER_ID};
+    static const uint32_t weights[] = {1};
     static const struct slice kinds[] = {SLICE_LIT("P-256"), SLICE_LIT("RSA-2048"),
                                          SLICE_LIT("P-384"), SLICE_LIT("P-521"),
                                          SLICE_LIT("Ed25519")};
@@ -382,6 +383,7 @@ size_t signer_client_profiles(const struct signer_client *c, const struct signer
                                                       .validity_s = VALIDITY_S,
                                                       .backdate_s = BACKDATE_S,
                                                       .issuers = issuers,
+                                                      .weights = weights,
                                                       .issuer_count = 1,
                                                       .key_kinds = kinds,
                                                       .key_kind_count = 2,
@@ -392,6 +394,7 @@ size_t signer_client_profiles(const struct signer_client *c, const struct signer
                                                       .validity_s = 3600,
                                                       .backdate_s = BACKDATE_S,
                                                       .issuers = issuers,
+                                                      .weights = weights,
                                                       .issuer_count = 1,
                                                       .key_kinds = kinds,
                                                       .key_kind_count = 1,
@@ -402,6 +405,7 @@ size_t signer_client_profiles(const struct signer_client *c, const struct signer
                                                       .validity_s = VALIDITY_S,
                                                       .backdate_s = BACKDATE_S,
                                                       .issuers = issuers,
+                                                      .weights = weights,
                                                       .issuer_count = 1,
                                                       .key_kinds = kinds,
                                                       .key_kind_count = 5,
@@ -412,6 +416,7 @@ size_t signer_client_profiles(const struct signer_client *c, const struct signer
                                                       .validity_s = VALIDITY_S,
                                                       .backdate_s = BACKDATE_S,
                                                       .issuers = issuers,
+                                                      .weights = weights,
                                                       .issuer_count = 1,
                                                       .key_kinds = kinds,
                                                       .key_kind_count = 1,

@@ -74,7 +74,7 @@ def table_options(section):
 
 def commands_in(program, text):
     """The commands that a program's own --help names."""
-    return set(re.findall(r"^  ([a-z0-9]+) {2,}\w", text, re.MULTILINE)) | set(re.findall(rf"^(?:usage:| +) *{program} ([a-z0-9]+)\b", text, re.MULTILINE))
+    return set(re.findall(r"^  ([a-z0-9-]+) {2,}\w", text, re.MULTILINE)) | set(re.findall(rf"^(?:usage:| +) *{program} ([a-z0-9][a-z0-9-]*)(?![\w-])", text, re.MULTILINE))
 
 
 def page_problems(program, page, help_of):
@@ -84,7 +84,7 @@ def page_problems(program, page, help_of):
         if f"\n## {heading}\n" not in page:
             yield f"{name} has no section {heading}"
     own = help_of()
-    sections = dict(re.findall(rf"^### {program} ([a-z0-9]+)\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(rf"^### {program} ([a-z0-9][a-z0-9-]*)\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL))
     for command in sorted(commands_in(program, own) ^ set(sections)):
         yield f"{name} and --help do not both have the command {command}"
     for command, section in sections.items():

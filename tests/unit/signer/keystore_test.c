@@ -16,6 +16,7 @@
 #include "signer/ceremony.h"
 #include "signer/engine.h"
 #include "signer/err.h"
+#include "signer/issuer_add.h"
 #include "signer/pki.h"
 #include "signer/vault.h"
 #include "tests/unit/signer/fixture.h"
@@ -90,6 +91,95 @@ static void opens_what_the_ceremony_made(void **state)
     assert_ok(opened(&k)); // and it is the same key every time
     assert_memory_equal(first, k.serial_key, 32);
     closes(&k);
+}
+
+// longer_make writes a certificate for the first issuing CA's key that ends later.
+static void longer_make(const char *name, int64_t end)
+{
+    EVP_PKEY *root_key = NULL, *key = NULL;
+    struct slice secret = SLICE_LIT("open sesame, please");
+    X509 *root = pki_cert_parse(fixture_read(&arena, in("root.pem")));
+    struct pki_request r = {
+        .common_name = "Longer", .not_before = 1000000000, .not_after = end, .ca = true};
+    struct buf b;
+    buf_init(&b, 65536);
+    assert_ok(pki_key_open(&root_key, fixture_read(&arena, in("root/root.key")), secret));
+    assert_ok(pki_key_open(&key, fixture_read(&arena, in("issuer-1.key")), secret));
+    X509 *x = pki_cert_make(&r, key, root, root_key, note, sizeof note);
+    assert_non_null(x);
+    assert_ok(pki_cert_pem(&b, x));
+    fixture_write(in(name), buf_slice(&b), 0644);
+    buf_fini(&b);
+    X509_free(x);
+    X509_free(root);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(root_key);
+}
+
+static void add_issuer(const char *id, int code)
+{
+    const char *const argv[] = {
+        "add-issuer", "--dir", ca, "--passphrase-file", passphrase, "--id", id, "--quiet", NULL};
+    optind = 1;
+    assert_int_equal(issuer_add_main(8, (char **)(uintptr_t)argv), code);
+}
+
+static void opens_every_issuer(void **state)
+{
+    (void)state;
+    struct keystore k;
+    add_issuer("2", 0);
+    add_issuer("2", 1); // nothing is written over
+    add_issuer("1", 2);
+    add_issuer("100", 2);
+    add_issuer("40", 0);
+    assert_ok(opened(&k));
+    assert_int_equal(k.issuer.id, 1);
+    assert_int_equal(k.further_count, 2);
+    assert_int_equal(keystore_issuer_at(&k, 2)->id, 40);
+    assert_null(keystore_issuer_at(&k, 3));
+    assert_null(keystore_issuer(&k, 3));
+    const struct issuer *second = keystore_issuer(&k, 2);
+    assert_non_null(second);
+    assert_true(second->cert.is_ca && second->cert.path_len == 0 && second->engine != NULL);
+    assert_true(vault_has(second->key));
+    assert_memory_not_equal(second->certificate_hash, k.issuer.certificate_hash, HASH_LEN);
+    assert_false(slice_eq(second->cert.spki, k.issuer.cert.spki));
+    assert_slice(second->cert.issuer, k.issuer.cert.issuer);
+    closes(&k);
+    // The key of another is refused by its name.
+    assert_int_equal(rename(in("issuer-40.key"), in("kept")), 0);
+    assert_int_equal(link(in("issuer-2.key"), in("issuer-40.key")), 0);
+    assert_err(opened(&k), ERR_KEY);
+    assert_non_null(strstr(note, "issuer-40.key does not belong to issuer-40.pem"));
+    static const char *const gone[] = {"issuer-2.pem", "issuer-2.key", "issuer-40.pem",
+                                       "issuer-40.key", "kept"};
+    for (size_t i = 0; i < COUNT_OF(gone); i++) assert_int_equal(unlink(in(gone[i])), 0);
+}
+
+// Those whose time is over are left out while another is in force, also the first: our own servers'
+// certificates are the next one's then.
+static void leaves_out_issuers_that_have_ended(void **state)
+{
+    (void)state;
+    struct keystore k;
+    assert_ok(opened(&k));
+    int64_t end = k.issuer.cert.not_after;
+    closes(&k);
+    longer_make("issuer-7.pem", end + 10);
+    assert_int_equal(link(in("issuer-1.key"), in("issuer-7.key")), 0);
+    assert_ok(opened(&k));
+    assert_int_equal(k.further_count, 1);
+    closes(&k);
+    assert_ok(keystore_open(&k, note, ca, passphrase, end + 10, p256_kernel_detect()));
+    assert_int_equal(k.issuer.id, 7);
+    assert_int_equal(k.further_count, 0);
+    assert_non_null(k.server.cert);
+    closes(&k);
+    assert_err(keystore_open(&k, note, ca, passphrase, end + 11, p256_kernel_detect()),
+               ERR_EXPIRED_CA);
+    assert_int_equal(unlink(in("issuer-7.pem")), 0);
+    assert_int_equal(unlink(in("issuer-7.key")), 0);
 }
 
 static void takes_the_passphrase_from_where_it_is(void **state)
@@ -365,6 +455,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_what_the_ceremony_made),
+        cmocka_unit_test(opens_every_issuer),
+        cmocka_unit_test(leaves_out_issuers_that_have_ended),
         cmocka_unit_test(takes_the_passphrase_from_where_it_is),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(refuses_the_wrong_passphrase),

@@ -697,6 +697,57 @@ static void signs_and_repeats_itself(void **state)
     assert_int_equal(metric_total(rig.metrics, &METRIC_SIGNER_ANSWER_REPEATED), 1);
 }
 
+// Of one batch each certificate is signed by the issuing CA that its intent names, if that is one
+// of the profile's.
+static void signs_by_the_issuer_that_is_named(void **state)
+{
+    (void)state;
+    static struct issuer_settings both[2] = {{1, 1}, {2, 0}}; // 2 is drained: still signed
+    struct issuer *second = &keys.further[0];
+    fixture_issuer(second, &arena, KEY_P384, 0, 400ll * 86400);
+    second->id = 2;
+    second->cert.not_before += shard_wall_s(rig.shard) - FIXTURE_NOW_S;
+    second->cert.not_after += shard_wall_s(rig.shard) - FIXTURE_NOW_S;
+    keys.further_count = 1;
+    struct intent in = good_now(1), other = good_now(2);
+    other.issuer = 2;
+    memcpy(other.issuer_cert_hash, second->certificate_hash, HASH_LEN);
+    const struct answer *a = signed_one(&other);
+    assert_int_equal(a->status, STATUS(MISMATCH)); // not one of the profile's
+    struct config_list before = profile_settings[0].issuers;
+    profile_settings[0].issuers = (struct config_list){both, 2};
+    struct profile with;
+    profile_make(&with, &profile_settings[0]);
+    assert_memory_not_equal(with.hash, server_profile.profile.hash, HASH_LEN);
+    assert_ok(profiles_take(&profiles, &settings, shard_wall_s(rig.shard)));
+    memcpy(in.profile_hash, with.hash, HASH_LEN);
+    memcpy(other.profile_hash, with.hash, HASH_LEN);
+    struct cert c;
+    const char *note = "";
+    const struct intent *ins[2] = {&in, &other};
+    for (size_t i = 0; i < 2; i++) {
+        a = signed_one(ins[i]);
+        assert_string_equal(a->text, "");
+        assert_ok(cert_parse(&c, &note, &arena, a->certificate));
+        const struct issuer *issuer = i == 0 ? &keys.issuer : second;
+        assert_ok(cert_verify_signed_by(&c, issuer->cert.spki));
+        assert_slice(c.aki, issuer->cert.ski);
+        assert_int_equal(a->serial.p[3] << 2 | a->serial.p[4] >> 6, issuer->id);
+    }
+    other.issuer = 3;
+    other.order.b[15] = 3;
+    assert_int_equal(signed_one(&other)->status, STATUS(MISMATCH));
+    // Another weight is another offer, and the same profile to intents.
+    both[1].weight = 5;
+    profile_make(&with, &profile_settings[0]);
+    assert_memory_equal(with.hash, in.profile_hash, HASH_LEN);
+    size_t generations = profiles.count;
+    assert_ok(profiles_take(&profiles, &settings, shard_wall_s(rig.shard)));
+    assert_int_equal(profiles.count, generations + 1);
+    profile_settings[0].issuers = before;
+    keys.further_count = 0;
+}
+
 static void answers_each_of_a_batch(void **state)
 {
     (void)state;
@@ -1258,6 +1309,7 @@ int main(void)
         RIG(bounds_each_callers_rate),
         PURE(keeps_old_profiles_for_an_hour),
         RIG(signs_and_repeats_itself),
+        RIG(signs_by_the_issuer_that_is_named),
         RIG(answers_each_of_a_batch),
         RIG(takes_the_calls_of_a_turn_together),
         RIG(alarms_when_an_order_comes_with_another_content),
