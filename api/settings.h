@@ -44,6 +44,7 @@ struct tenant_settings {
     int64_t issuer;              // 0: those of the profile
     int64_t order_ms, authz_ms, authz_valid_ms; // lifetimes
     bool reuse;                                 // orders take over valid authorizations
+    bool pre_authorization;                     // newAuthz
     int64_t reuse_left_ms;                      // of those that last so long
     struct config_list challenges;              // const char *: names of those that are offered
     const char *terms_of_service, *website;

@@ -375,6 +375,13 @@ const struct setting tenant_rows[] = {
      .min = 60000,
      .max = 604800000,
      .help = "How long an authorization must still last to be taken over."},
+    {.key = "pre_authorization",
+     .type = SETTING_BOOL,
+     IN(struct tenant_settings, pre_authorization),
+     .default_text = "true",
+     .help = "Clients may ask for an authorization before an order (newAuthz, RFC 8555 section "
+             "7.4.1); orders take such a one over while it is valid, also where "
+             "`authorization_reuse` is off. Each counts as a new order where there is a limit."},
     {.key = "eab",
      .type = SETTING_ENUM,
      IN(struct tenant_settings, eab),

@@ -1,10 +1,8 @@
 // authz: authorizations read, and decided together with the order that waits for them.
+#include <stdio.h>
+
 #include "proto/err.h"
 #include "store/internal.h"
-
-#define AUTHZ_COLUMNS                                                                           \
-    "id, account, order_id, tenant, identifier, wildcard, status::bigint, challenges::bigint, " \
-    "token, decided_by::bigint, decision, validated_at, error, expires_at"
 
 static int64_t get_leaf(const struct store_cmd *cmd)
 {
@@ -24,8 +22,7 @@ static const struct id *decide_id(const struct store_cmd *cmd)
     return &((const struct store_authz_decide *)cmd)->id;
 }
 
-// row_read marks the command CMD_FULL when the arena is; false when the row is not one of ours.
-static bool row_read(struct authz_row *out, const PGresult *r, int i, struct store_cmd *cmd)
+bool authz_row_read(struct authz_row *out, const PGresult *r, int i, struct store_cmd *cmd)
 {
     struct identifier *ids;
     size_t count = 0;
@@ -57,7 +54,7 @@ static void on_got(struct flush *f, const PGresult *r, struct store_cmd *only)
         struct store_authz_get *c = (struct store_authz_get *)cmd;
         for (int i = 0; i < PQntuples(r) && !c->found; i++) {
             struct id id = col_id(r, i, 0);
-            if (id_eq(&id, &c->id)) c->found = row_read(&c->out, r, i, cmd);
+            if (id_eq(&id, &c->id)) c->found = authz_row_read(&c->out, r, i, cmd);
         }
     }
 }
@@ -90,7 +87,7 @@ static void on_decided(struct flush *f, const PGresult *r, struct store_cmd *onl
         struct store_authz_decide *c = (struct store_authz_decide *)cmd;
         for (int i = 0; i < PQntuples(r); i++) {
             struct id id = col_id(r, i, 0);
-            if (!id_eq(&id, &c->id) || !row_read(&c->out, r, i, cmd)) continue;
+            if (!id_eq(&id, &c->id) || !authz_row_read(&c->out, r, i, cmd)) continue;
             c->decided = col_int(r, i, 10) == c->tag;
         }
     }
@@ -124,24 +121,34 @@ static size_t decisions_put(struct flush *f, struct params *p, struct params *q,
     return rows;
 }
 
-// decide_pair writes the decisions of one authorization leaf whose orders are in one order leaf.
+// decide_pair writes the decisions of one authorization leaf whose orders are in one order leaf. An
+// authorization that later orders take over may outlive the order that made it, and its leaf; one
+// that was asked for alone has none.
 // The orders are locked already, so this statement's snapshot is the newest; decisions about one
 // order are added up before the order is touched (design.md section 4).
 static void decide_pair(struct flush *f, int64_t authz_leaf, int64_t order_leaf)
 {
     struct params p, q;
-    char authzs[LEAF_NAME_MAX], orders[LEAF_NAME_MAX];
+    char authzs[LEAF_NAME_MAX], orders[LEAF_NAME_MAX], waiting[512] = "SELECT FROM s";
     params_init(&p);
     params_init(&q);
     if (decisions_put(f, &p, &q, authz_leaf, order_leaf) == 0 ||
-        !leaves_have(f->store, LEAF_AUTHZS, authz_leaf) ||
-        !leaves_have(f->store, LEAF_ORDERS, order_leaf)) {
+        !leaves_have(f->store, LEAF_AUTHZS, authz_leaf)) {
         params_fini(&p);
         params_fini(&q);
         return;
     }
     leaf_name(authzs, LEAF_AUTHZS, authz_leaf);
     leaf_name(orders, LEAF_ORDERS, order_leaf);
+    if (leaves_have(f->store, LEAF_ORDERS, order_leaf))
+        (void)snprintf(
+            waiting, sizeof waiting,
+            "UPDATE %s o SET authzs_pending = o.authzs_pending - s.good, error = "
+            "coalesce(s.error, o.error), "
+            "status = CASE WHEN s.bad THEN 5 WHEN o.authzs_pending - s.good <= 0 THEN 2 ELSE "
+            "o.status END FROM s WHERE o.id = s.order_id AND (o.status = 1 OR (o.status = 2 AND "
+            "s.bad))",
+            orders);
     flush_add(f, &p, flush_nothing,
               "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) "
               "t(id, order_id, goal, by, tag, error, until, order_error)), "
@@ -154,13 +161,8 @@ static void decide_pair(struct flush *f, int64_t authz_leaf, int64_t order_leaf)
               "= 2 AND t.goal = 4)) AND "
               "a.expires_at > now_us() RETURNING a.order_id, t.goal, t.order_error AS error), "
               "s AS (SELECT order_id, count(*) FILTER (WHERE goal = 2) AS good, bool_or(goal <> 2) "
-              "AS bad, min(error) FILTER (WHERE goal <> 2) AS error FROM d GROUP BY order_id) "
-              "UPDATE %s o SET authzs_pending = o.authzs_pending - s.good, error = "
-              "coalesce(s.error, o.error), "
-              "status = CASE WHEN s.bad THEN 5 WHEN o.authzs_pending - s.good <= 0 THEN 2 ELSE "
-              "o.status END FROM s WHERE o.id = s.order_id AND (o.status = 1 OR (o.status = 2 AND "
-              "s.bad))",
-              authzs, orders);
+              "AS bad, min(error) FILTER (WHERE goal <> 2) AS error FROM d GROUP BY order_id) %s",
+              authzs, waiting);
     flush_add(f, &q, on_decided, "SELECT " AUTHZ_COLUMNS " FROM %s WHERE id = ANY($1)", authzs);
 }
 

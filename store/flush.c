@@ -18,6 +18,7 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_ACCOUNT_UPDATE] = account_update_send,
     [CMD_ACCOUNT_KEY_CHANGE] = account_key_change_send,
     [CMD_ORDER_CREATE] = order_create_send,
+    [CMD_AUTHZ_CREATE] = authz_create_send,
     [CMD_AUTHZ_DECIDE] = authz_decide_send,
     [CMD_INTENT_CREATE] = intent_create_send,
     [CMD_CERTIFICATE_COMMIT] = certificate_commit_send,

@@ -18,6 +18,7 @@ enum cmd_kind {
     CMD_ACCOUNT_UPDATE,
     CMD_ACCOUNT_KEY_CHANGE,
     CMD_ORDER_CREATE,
+    CMD_AUTHZ_CREATE,
     CMD_AUTHZ_DECIDE,
     CMD_INTENT_CREATE,
     CMD_CERTIFICATE_COMMIT,
@@ -159,6 +160,7 @@ void certificates_list_send(struct flush *f);
 void order_create_send(struct flush *f);
 void order_get_send(struct flush *f);
 void orders_list_send(struct flush *f);
+void authz_create_send(struct flush *f);
 void authz_decide_send(struct flush *f);
 void authz_get_send(struct flush *f);
 void intent_create_send(struct flush *f);
@@ -187,6 +189,14 @@ void lease_take_send(struct flush *f);
 // not fit into the command's arena marks it CMD_FULL.
 void account_row_read(struct account_row *out, const PGresult *r, int i, int first,
                       struct store_cmd *cmd);
+
+// ---- authz.c: rows of authorizations, for the other files of that noun
+#define AUTHZ_COLUMNS                                                                           \
+    "id, account, order_id, tenant, identifier, wildcard, status::bigint, challenges::bigint, " \
+    "token, decided_by::bigint, decision, validated_at, error, expires_at"
+// authz_row_read reads row `i` of a result with those columns first; it marks the command CMD_FULL
+// when the arena is; false when the row is not one of ours.
+bool authz_row_read(struct authz_row *out, const PGresult *r, int i, struct store_cmd *cmd);
 
 // ---- eab.c
 // eab_locks_send locks the keys that accounts of this flush are made by or that are changed in it,

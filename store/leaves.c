@@ -44,6 +44,8 @@ static bool have_all(const struct store *s, const struct store_cmd *cmd, bool ro
     switch ((enum cmd_kind)cmd->kind) {
     case CMD_ORDER_CREATE:
         return have_of_order(s, (const struct store_order_create *)cmd);
+    case CMD_AUTHZ_CREATE:
+        return have_id(s, LEAF_AUTHZS, &((const struct store_authz_create *)cmd)->row.id);
     case CMD_AUTHZ_DECIDE:
         return rows_only ||
                (have_id(s, LEAF_AUTHZS, &decide->id) && have_id(s, LEAF_ORDERS, &decide->order));

@@ -83,14 +83,16 @@ static bool held_union(char *out, size_t size, struct flush *f, int64_t leaf)
         char name[LEAF_NAME_MAX];
         if (!leaves_have(f->store, LEAF_AUTHZS, key)) continue;
         leaf_name(name, LEAF_AUTHZS, key);
-        n += (size_t)snprintf(out + n, size - n,
-                              "%s(SELECT id, status, wildcard, expires_at FROM %s WHERE account = "
-                              "p.account AND identifier = p.identifier ORDER BY id DESC LIMIT %d)",
-                              n == 0 ? "" : " UNION ALL ", name, REUSE_LOOKS);
+        n += (size_t)snprintf(
+            out + n, size - n,
+            "%s(SELECT id, order_id, status, wildcard, expires_at FROM %s WHERE account = "
+            "p.account AND identifier = p.identifier ORDER BY id DESC LIMIT %d)",
+            n == 0 ? "" : " UNION ALL ", name, REUSE_LOOKS);
     }
     if (n == 0)
         n = (size_t)snprintf(out, size,
-                             "SELECT NULL::uuid AS id, 0::smallint AS status, false AS wildcard, "
+                             "SELECT NULL::uuid AS id, NULL::uuid AS order_id, 0::smallint AS "
+                             "status, false AS wildcard, "
                              "0::bigint AS expires_at WHERE false");
     return n < size;
 }
@@ -102,7 +104,8 @@ enum {
     PAIR_AUTHZ,
     PAIR_IDENTIFIER,
     PAIR_WILDCARD,
-    PAIR_LEFT
+    PAIR_LEFT,
+    PAIR_ALONE
 };
 
 static void order_put(struct flush *f, struct params *p, const struct store_order_create *c)
@@ -126,6 +129,7 @@ static void order_put(struct flush *f, struct params *p, const struct store_orde
         if (!identifier_put(p, PAIR_IDENTIFIER, &c->authzs[i].identifier)) f->unsent = true;
         params_put_bool(p, PAIR_WILDCARD, c->authzs[i].wildcard);
         params_put_int(p, PAIR_LEFT, c->reuse_left_us);
+        params_put_bool(p, PAIR_ALONE, c->reuse_alone);
     }
 }
 
@@ -142,7 +146,7 @@ static size_t orders_put(struct flush *f, struct params *p, struct params *q, in
 {
     static const enum pg_type types[] = {PG_UUID, PG_UUID, PG_TEXT,  PG_BYTEA, PG_TEXT,  PG_INT8,
                                          PG_INT8, PG_INT8, PG_INT8,  PG_TEXT,  PG_BYTEA, PG_UUID,
-                                         PG_UUID, PG_UUID, PG_BYTEA, PG_BOOL,  PG_INT8};
+                                         PG_UUID, PG_UUID, PG_BYTEA, PG_BOOL,  PG_INT8,  PG_BOOL};
     size_t at = 0, rows = 0;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) (void)params_array(p, types[i]);
     size_t id = params_array(q, PG_UUID);
@@ -181,10 +185,11 @@ static void orders_insert(struct flush *f, int64_t leaf, int64_t replacing)
               "account, tenant, identifiers, profile, not_before, not_after, expires_at, "
               "key_version, replaces, replaced)), "
               "v AS (SELECT p.order_id, p.n, p.authz, z.id AS held, z.expires_at "
-              "FROM unnest($12, $13, $14, $15, $16, $17) WITH ORDINALITY p(order_id, account, "
-              "authz, identifier, wildcard, least, n) LEFT JOIN LATERAL "
+              "FROM unnest($12, $13, $14, $15, $16, $17, $18) WITH ORDINALITY p(order_id, account, "
+              "authz, identifier, wildcard, least, alone, n) LEFT JOIN LATERAL "
               "(SELECT h.id, h.expires_at FROM (%s) h WHERE h.status = 2 AND h.wildcard = "
-              "p.wildcard AND p.least > 0 AND h.expires_at > now_us() + p.least ORDER BY "
+              "p.wildcard AND p.least > 0 AND (NOT p.alone OR h.order_id = h.id) AND h.expires_at "
+              "> now_us() + p.least ORDER BY "
               "h.expires_at DESC LIMIT 1) z ON true), "
               "w AS (SELECT order_id, string_agg(uuid_send(coalesce(held, authz)), ''::bytea "
               "ORDER BY n) AS authzs, count(*) FILTER (WHERE held IS NULL) AS pending, "

@@ -273,7 +273,7 @@ enum authz_status {
 struct authz_row {
     struct id id;
     struct id account;
-    struct id order; // the order that made it and waits for it
+    struct id order; // the order that made it and waits for it; itself: it was asked for alone
     struct slice tenant;
     struct identifier identifier; // without "*."
     bool wildcard;
@@ -325,6 +325,7 @@ struct store_order_create {
     struct authz_row *authzs; // pending ones, one for each identifier
     size_t authz_count;
     int64_t reuse_since_us, reuse_left_us; // left 0: nothing is taken over
+    bool reuse_alone;                      // only what was asked for alone (store_authz_create)
     bool replacing;
     uint8_t replaced[SERIAL_LEN];
     struct id instead_of; // all-zero: nobody's
@@ -356,6 +357,23 @@ struct store_orders_list {
     bool more;
 };
 void store_orders_list(struct store *s, struct store_orders_list *c);
+
+// store_authz_create inserts a pending authorization that no order waits for (RFC 8555
+// section 7.4.1), unless the account holds one for the identifier already that lasts
+// `reuse_left_us` more and was made since `reuse_since_us`: a valid one, or a pending one that was
+// asked for in this way. `out` is that one, or the new one. The account must be valid and its key
+// the one that verified the request.
+enum authz_create_outcome { AUTHZ_CREATED = 1, AUTHZ_HELD, AUTHZ_ACCOUNT_NOT_VALID };
+struct store_authz_create {
+    struct store_cmd cmd;
+    struct authz_row row; // id, account, tenant, identifier, challenges, token, expires_at_us
+    uint32_t key_version;
+    int64_t reuse_since_us, reuse_left_us;
+    bool reuse_alone; // not a valid one of an order
+    enum authz_create_outcome outcome;
+    struct authz_row out;
+};
+void store_authz_create(struct store *s, struct store_authz_create *c);
 
 struct store_authz_get {
     struct store_cmd cmd;

@@ -71,13 +71,23 @@ static void authz_put(struct request *r, struct json_out *o, const struct authz_
     json_object_end(o);
 }
 
-void authz_respond(struct request *r, const struct authz_row *z)
+static void respond(struct request *r, unsigned status, const struct authz_row *z)
 {
     struct json_out o;
     json_out_begin(&o, edge_scratch(r->edge));
     authz_put(r, &o, z);
     if (authz_poll_soon(r, z)) r->retry_after = RETRY_AFTER_S;
-    request_respond_json(r, 200, &o);
+    request_respond_json(r, status, &o);
+}
+
+void authz_respond(struct request *r, const struct authz_row *z) { respond(r, 200, z); }
+
+void authz_respond_new(struct request *r, unsigned status, const struct authz_row *z)
+{
+    char id[ID_TEXT_LEN + 1];
+    id_text(id, &z->id);
+    r->location = request_url(r, "authz/%s", id);
+    respond(r, status, z);
 }
 
 // ---- reads

@@ -10,8 +10,10 @@ bool authz_is_pending(const struct request *r, const struct authz_row *z);
 bool authz_is_running(struct request *r, const struct authz_row *z);
 // authz_poll_soon says whether the client should ask again in a moment (Retry-After).
 bool authz_poll_soon(struct request *r, const struct authz_row *z);
-// authz_respond answers with the document.
+// authz_respond answers 200 with the document; authz_respond_new another status, with its URL in
+// Location.
 void authz_respond(struct request *r, const struct authz_row *z);
+void authz_respond_new(struct request *r, unsigned status, const struct authz_row *z);
 // authz_load reads the authorization in the path, which must be this account's, then runs `next`;
 // answers by itself otherwise. `what` names it for people: "authorization", "challenge".
 void authz_load(struct request *r, const char *what,

@@ -64,6 +64,7 @@ void directory_get(struct request *r)
     json_object_begin(&o);
     url_put(r, &o, "newNonce", "new-nonce");
     url_put(r, &o, "newAccount", "new-account");
+    if (r->tenant->settings->pre_authorization) url_put(r, &o, "newAuthz", "new-authz");
     url_put(r, &o, "newOrder", "new-order");
     url_put(r, &o, "revokeCert", "revoke-cert");
     url_put(r, &o, "keyChange", "key-change");

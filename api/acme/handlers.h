@@ -15,6 +15,7 @@ void order_new(struct request *r);
 void order_read(struct request *r);
 void orders_read(struct request *r);
 void finalize_post(struct request *r);
+void authz_new(struct request *r);
 void authz_post(struct request *r);
 void challenge_post(struct request *r);
 void certificate_read(struct request *r);

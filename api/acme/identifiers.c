@@ -91,6 +91,22 @@ static bool seen_before(const struct identifiers *l, const struct identifier *id
     return false;
 }
 
+static bool list_make(struct request *r, struct identifiers *out, size_t count)
+{
+    *out = (struct identifiers){.ids = request_new(r, count * sizeof *out->ids)};
+    if (out->ids == NULL) return false;
+    out->places = request_new(r, count * sizeof *out->places);
+    return out->places != NULL;
+}
+
+static void element_take(struct request *r, struct identifiers *l, struct json one, size_t place)
+{
+    struct identifier id;
+    if (!identifier_take(r, &l->refused, one, place, &id) || seen_before(l, &id)) return;
+    l->ids[l->count] = id;
+    l->places[l->count++] = place;
+}
+
 bool identifiers_take(struct request *r, struct identifiers *out)
 {
     struct json list = json_get(r->payload, "identifiers");
@@ -100,17 +116,25 @@ bool identifiers_take(struct request *r, struct identifiers *out)
                      IDENTIFIER_COUNT_MAX);
         return false;
     }
-    *out = (struct identifiers){.ids = request_new(r, count * sizeof *out->ids)};
-    if (out->ids == NULL) return false;
-    out->places = request_new(r, count * sizeof *out->places);
-    if (out->places == NULL) return false;
-    for (size_t i = 0; i < count; i++) {
-        struct identifier id;
-        if (!identifier_take(r, &out->refused, json_at(list, i), i, &id) || seen_before(out, &id))
-            continue;
-        out->ids[out->count] = id;
-        out->places[out->count++] = i;
+    if (!list_make(r, out, count)) return false;
+    for (size_t i = 0; i < count; i++) element_take(r, out, json_at(list, i), i);
+    return true;
+}
+
+bool identifiers_take_one(struct request *r, struct identifiers *out)
+{
+    struct json one = json_get(r->payload, "identifier");
+    bool wildcard = false;
+    if (!json_is_object(one)) {
+        request_fail(r, PROBLEM_MALFORMED, "newAuthz needs a payload with \"identifier\"");
+        return false;
     }
+    if (!list_make(r, out, 1)) return false;
+    element_take(r, out, one, 0);
+    if (out->count > 0) (void)challenge_identifier(&wildcard, &out->ids[0]);
+    if (wildcard)
+        identifier_refuse(r, out, 0,
+                          "is a wildcard: it cannot be authorized before an order that names it");
     return true;
 }
 

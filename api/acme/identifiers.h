@@ -14,6 +14,9 @@ struct identifiers {
 // arena. Those that are wrong are left out and gathered in `refused`, for refusals_answer when all
 // checks are done. False: there is no such list, and that was answered.
 bool identifiers_take(struct request *r, struct identifiers *out);
+// identifiers_take_one reads the payload's "identifier", of newAuthz: a wildcard is refused, too
+// (RFC 8555 section 7.4.1). False: there is none, and that was answered.
+bool identifiers_take_one(struct request *r, struct identifiers *out);
 // identifier_refuse gathers that identifier `i` of the list is rejected; `why` goes on from
 // "identifier 3 (a.test) ...".
 void identifier_refuse(struct request *r, struct identifiers *ids, size_t i, const char *why);

@@ -130,7 +130,8 @@ static bool order_fill(struct request *r, struct order_new *n, const struct iden
     o->tenant = slice_str(t->name);
     o->expires_at_us = now_us + t->order_ms * 1000;
     n->create.reuse_since_us = now_us - (t->authz_ms + t->authz_valid_ms) * 1000;
-    n->create.reuse_left_us = t->reuse ? t->reuse_left_ms * 1000 : 0;
+    n->create.reuse_left_us = t->reuse || t->pre_authorization ? t->reuse_left_ms * 1000 : 0;
+    n->create.reuse_alone = !t->reuse;
     if (!failed(identifiers_store(r, &o->identifiers, ids, count)) &&
         authzs_make(r, n, ids, count, now_us))
         return true;

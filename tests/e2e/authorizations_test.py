@@ -123,6 +123,25 @@ def killed(dev, responder):
         time.sleep(0.2)
 
 
+def before_the_order(dev):
+    """newAuthz, then an order for the name: ready at once, where every order proves control anew."""
+    responder, client = Responder(dev.http_port, dev), Client(dev)
+    client.register()
+    answer = client.post(client.directory["newAuthz"], {"identifier": {"type": "dns", "value": "before.internal.test"}})
+    check(answer.status == 201 and answer.json()["status"] == "pending" and "Retry-After" not in answer.headers, f"{answer.status} {answer.body}")
+    url = answer.headers["Location"]
+    client.authorize({"authorizations": [url]}, responder)
+    order = client.new_order(["before.internal.test"])
+    check(order["status"] == "ready" and order["authorizations"] == [url], str(order))
+    client.finish(order, ["before.internal.test"])
+    order = client.new_order(["before.internal.test", "after.internal.test"])
+    check(order["status"] == "pending" and order["authorizations"][0] == url, str(order))
+    client.authorize(order, responder)
+    client.finish(order, ["before.internal.test", "after.internal.test"])
+    check(client.new_order(["after.internal.test"])["status"] == "pending", "another order's authorization was taken over")
+    responder.close()
+
+
 if __name__ == "__main__":
     with Dev(fronts=2, options=["--test-seams"], history=True) as dev:
         for front in (0, 1):
@@ -135,7 +154,8 @@ if __name__ == "__main__":
         dev.check_history()
         responder.close()
     with Dev() as dev:
+        before_the_order(dev)
         tenant_set(dev, 0, "authorization_reuse: true")
         renewals(dev)
-        check("certmill_authorizations_reused_total 3\n" in dev.private("/metrics")[1], "the metric does not count them")
+        check("certmill_authorizations_reused_total 5\n" in dev.private("/metrics")[1], "the metric does not count them")
     print("authorizations: ok")

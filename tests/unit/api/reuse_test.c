@@ -13,7 +13,8 @@ static struct front_rig rig;
 // short: what is valid lasts too short a time to be taken over.
 static const char tenants[] =
     "  default:\n    default: true\n    profiles: [server, short]\n    authorization_reuse: true\n"
-    "  off:\n    profiles: [server]\n"
+    "  off:\n    profiles: [server]\n    pre_authorization: false\n"
+    "  alone:\n    profiles: [server]\n"
     "  short:\n    profiles: [server]\n    authorization_reuse: true\n"
     "    authorization_valid: 2m\n    authorization_reuse_left: 3m\n";
 
@@ -125,6 +126,94 @@ static void what_is_off_or_too_short_is_not_taken_over(void **state)
     }
 }
 
+// newAuthz: made, found again, validated, used by an order.
+static void an_identifier_is_authorized_before_its_order(void **state)
+{
+    (void)state;
+    static const char payload[] =
+        "{\"identifier\":{\"type\":\"dns\",\"value\":\"Before.internal.test\"}}";
+    struct acme c;
+    client_make(&c, "default", 36);
+    const char *path = acme_path(&c, "new-authz");
+    struct acme_answer a = acme_call(&c, path, payload);
+    want(&c, &a, 201, "status", "pending");
+    want(&c, &a, 201, "identifier.value", "before.internal.test");
+    assert_int_equal(acme_headers(&a, "Retry-After"), 0);
+    assert_int_equal(acme_headers(&a, "Link"), 1);
+    const char *url = url_of(&c, &a), *token = acme_text(&c, &a, "challenges.0.token");
+    a = acme_call(&c, path, payload);
+    want(&c, &a, 200, "challenges.0.token", token);
+    assert_string_equal(url_of(&c, &a), url);
+    responder_thumbprint(acme_thumbprint(&c));
+    a = acme_call(&c, acme_text(&c, &a, "challenges.0.url"), "{}");
+    assert_int_equal(a.status, 200);
+    a = acme_wait(&c, url, "pending", NULL, 10000);
+    want(&c, &a, 200, "status", "valid");
+    a = acme_call(&c, path, payload);
+    want(&c, &a, 200, "status", "valid");
+    a = acme_order(&c, "before.internal.test");
+    want(&c, &a, 201, "status", "ready");
+    want(&c, &a, 201, "authorizations.0", url);
+    a = finalize(&c, url_of(&c, &a), "before.internal.test");
+    want(&c, &a, 200, "status", "valid");
+    acme_fini(&c);
+}
+
+// Where every order proves control anew, what was asked for before it is taken over all the same.
+static void what_was_asked_for_before_is_used_without_reuse(void **state)
+{
+    (void)state;
+    struct acme c;
+    client_make(&c, "alone", 39);
+    (void)acme_ready(&c, "x.internal.test");
+    struct acme_answer a = acme_call(
+        &c, acme_path(&c, "new-authz"),
+        "{\"identifier\":{\"type\":\"dns\",\"value\":\"x.internal.test\"}}");
+    want(&c, &a, 201, "status", "pending"); // not the one of the order
+    const char *url = url_of(&c, &a);
+    a = acme_order(&c, "x.internal.test");
+    want(&c, &a, 201, "status", "pending");
+    a = acme_call(&c, acme_text(&c, &a, "authorizations.0"), NULL);
+    a = acme_call(&c, url, NULL);
+    a = acme_call(&c, acme_text(&c, &a, "challenges.0.url"), "{}");
+    a = acme_wait(&c, url, "pending", NULL, 10000);
+    want(&c, &a, 200, "status", "valid");
+    a = acme_order(&c, "x.internal.test");
+    want(&c, &a, 201, "status", "ready");
+    acme_fini(&c);
+}
+
+static void what_cannot_be_authorized_before_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *payload;
+        const char *type;
+    } rows[] = {
+        {NULL, "malformed"},
+        {"{}", "malformed"},
+        {"{\"identifier\":\"a.internal.test\"}", "malformed"},
+        {"{\"identifier\":{\"type\":\"dns\"}}", "malformed"},
+        {"{\"identifier\":{\"type\":\"email\",\"value\":\"a@b\"}}", "unsupportedIdentifier"},
+        {"{\"identifier\":{\"type\":\"dns\",\"value\":\"a..b\"}}", "rejectedIdentifier"},
+        {"{\"identifier\":{\"type\":\"dns\",\"value\":\"*.a.internal.test\"}}",
+         "rejectedIdentifier"},
+    };
+    struct acme c;
+    client_make(&c, "default", 37);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct acme_answer a = acme_call(&c, acme_path(&c, "new-authz"), rows[i].payload);
+        if (a.status != 400 || strcmp(acme_type(&c, &a), rows[i].type) != 0)
+            fail_msg("row %zu: %u %.*s", i, a.status, SLICE_ARG(a.body));
+        if (i > 3) assert_non_null(acme_text(&c, &a, "subproblems.0.identifier.value"));
+    }
+    acme_fini(&c);
+    client_make(&c, "off", 38); // not advertised, not there
+    struct acme_answer a = acme_call(&c, acme_path(&c, "new-authz"), "{}");
+    assert_int_equal(a.status, 404);
+    acme_fini(&c);
+}
+
 static void what_is_taken_over_is_counted(void **state)
 {
     (void)state;
@@ -132,7 +221,7 @@ static void what_is_taken_over_is_counted(void **state)
     assert_int_equal(front_private_get(&rig, 0, "/metrics", text, sizeof text), 200);
     const char *at = strstr(text, "\ncertmill_authorizations_reused_total ");
     assert_non_null(at);
-    assert_int_equal(atoi(strchr(at, ' ')), 6); // of the cases above
+    assert_int_equal(atoi(strchr(at, ' ')), 8); // of the cases above
 }
 
 static int setup(void **state)
@@ -151,6 +240,9 @@ int main(void)
         cmocka_unit_test(an_order_waits_for_what_is_new),
         cmocka_unit_test(an_authorization_that_is_given_back_is_over),
         cmocka_unit_test(what_is_off_or_too_short_is_not_taken_over),
+        cmocka_unit_test(an_identifier_is_authorized_before_its_order),
+        cmocka_unit_test(what_was_asked_for_before_is_used_without_reuse),
+        cmocka_unit_test(what_cannot_be_authorized_before_is_refused),
         cmocka_unit_test(what_is_taken_over_is_counted),
     };
     if (!front_rig_init(&rig, NULL)) return 77;

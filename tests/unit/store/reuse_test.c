@@ -167,11 +167,16 @@ static void reuse_can_be_off(void **state)
     renewal_fill(&w, &a, 1);
     w.c.reuse_left_us = 0;
     renewal_fill(&with, &a, 1);
+    struct renewal only;
+    renewal_fill(&only, &a, 1);
+    only.c.reuse_alone = true;
+    store_order_create(stores[0], &only.c);
     store_order_create(stores[0], &w.c);
     store_order_create(stores[0], &with.c); // in the same flush
     run();
     assert_int_equal(w.c.order.status, ORDER_PENDING);
     assert_int_equal(with.c.order.status, ORDER_READY);
+    assert_int_equal(only.c.order.status, ORDER_PENDING);
 }
 
 // An order lives no longer than what it took over, and takes what lasts longest.
@@ -355,6 +360,131 @@ static void many_orders_meet_a_deactivation(void **state)
     }
 }
 
+// An authorization lives longer than the partition of the order that made it: it can be given back
+// all the same.
+static void an_authorization_outlives_its_order(void **state)
+{
+    (void)state;
+    struct order_made m;
+    struct account_row a = held(&m);
+    char id[UUID_TEXT_SIZE], old[UUID_TEXT_SIZE];
+    struct renewal w;
+    static const uint8_t random[10] = {7};
+    struct order_made long_ago = m;
+    long_ago.id = id_make((uint64_t)(now_us() / 1000) - 10 * 86400000ull, 0, random);
+    sql_run("UPDATE authorizations SET order_id = '%s' WHERE id = '%s'",
+            uuid_text(old, &long_ago.id), uuid_text(id, &m.authzs[0]));
+    renew(&w, &a, 1);
+    assert_int_equal(w.c.order.status, ORDER_READY);
+    deactivate(&long_ago);
+    assert_int_equal(finalize(&w.m, 1), INTENT_AUTHZ_NOT_VALID);
+}
+
+// ---- before an order
+
+static struct store_authz_create alone_of(const struct account_row *a)
+{
+    struct store_authz_create c = {.cmd = cmd(),
+                                   .row = {.id = new_id(),
+                                           .account = a->id,
+                                           .tenant = SLICE_LIT("default"),
+                                           .identifier = {IDENTIFIER_DNS, SLICE_LIT("a.test")},
+                                           .challenges = CHALLENGE_HTTP_01,
+                                           .expires_at_us = now_us() + 3600 * s_us},
+                                   .key_version = 1,
+                                   .reuse_since_us = now_us() - 86400 * s_us,
+                                   .reuse_left_us = LEFT_S * s_us};
+    memset(c.row.token, 5, sizeof c.row.token);
+    return c;
+}
+
+static struct store_authz_create alone(const struct account_row *a)
+{
+    struct store_authz_create c = alone_of(a);
+    store_authz_create(stores[0], &c);
+    run();
+    assert_ok(result(&c.cmd));
+    return c;
+}
+
+static void an_order_takes_over_what_was_asked_for_alone(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    struct store_authz_create c = alone(&a);
+    struct renewal w;
+    assert_int_equal(c.outcome, AUTHZ_CREATED);
+    assert_true(id_eq(&c.out.id, &c.row.id));
+    assert_int_equal(c.out.status, AUTHZ_PENDING);
+    assert_memory_equal(c.out.token, c.row.token, sizeof c.row.token);
+    renew(&w, &a, 1); // pending: not taken over
+    assert_int_equal(w.c.order.status, ORDER_PENDING);
+    struct order_made m = {.account = a.id, .id = c.out.order, .authzs = {c.out.id}};
+    struct store_authz_decide d = decision(&m, 0, true);
+    store_authz_decide(stores[0], &d);
+    run();
+    assert_true(d.decided);
+    assert_int_equal(d.out.status, AUTHZ_VALID);
+    renew(&w, &a, 1);
+    assert_int_equal(w.c.order.status, ORDER_READY);
+    assert_true(id_eq(&w.m.authzs[0], &c.out.id));
+    renewal_fill(&w, &a, 1);
+    w.c.reuse_alone = true;
+    store_order_create(stores[0], &w.c);
+    run();
+    assert_int_equal(w.c.order.status, ORDER_READY);
+    deactivate(&m);
+    assert_int_equal(finalize(&w.m, 1), INTENT_AUTHZ_NOT_VALID);
+}
+
+// Asked for again it is the same one, and so is a valid one of an order; a pending one of an order
+// is not: it is the order's.
+static void what_is_held_is_not_made_again(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    (void)order_make(&a, 1);
+    struct store_authz_create c = alone(&a), again = alone(&a);
+    assert_int_equal(c.outcome, AUTHZ_CREATED);
+    assert_int_equal(again.outcome, AUTHZ_HELD);
+    assert_true(id_eq(&again.out.id, &c.row.id));
+    struct order_made m = order_ready(&a, 1);
+    struct store_authz_create valid = alone(&a);
+    assert_int_equal(valid.outcome, AUTHZ_HELD);
+    assert_true(id_eq(&valid.out.id, &m.authzs[0]));
+    valid = alone_of(&a);
+    valid.reuse_alone = true;
+    store_authz_create(stores[0], &valid);
+    run();
+    assert_true(id_eq(&valid.out.id, &c.row.id));
+    deactivate(&m);
+    valid = alone(&a);
+    assert_true(id_eq(&valid.out.id, &c.row.id));
+    again.cmd = cmd(); // a repeat finds its own
+    again.row.id = c.row.id;
+    store_authz_create(stores[1], &again);
+    run();
+    assert_int_equal(again.outcome, AUTHZ_CREATED);
+}
+
+static void an_account_that_is_over_gets_none(void **state)
+{
+    (void)state;
+    struct account_row a = account_make();
+    char id[UUID_TEXT_SIZE];
+    (void)alone(&a);
+    struct store_authz_create c = alone_of(&a);
+    c.key_version = 2;
+    store_authz_create(stores[0], &c);
+    run();
+    assert_int_equal(c.outcome, AUTHZ_ACCOUNT_NOT_VALID);
+    sql_run("UPDATE accounts SET status = 2 WHERE id = '%s'", uuid_text(id, &a.id));
+    c = alone(&a);
+    assert_int_equal(c.outcome, AUTHZ_ACCOUNT_NOT_VALID);
+    assert_true(id_is_zero(&c.out.id));
+    assert_int_equal(authz_count(&a), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +500,10 @@ int main(void)
         cmocka_unit_test(what_ends_during_the_wait_is_seen),
         cmocka_unit_test(what_is_being_given_back_is_waited_for),
         cmocka_unit_test(many_orders_meet_a_deactivation),
+        cmocka_unit_test(an_authorization_outlives_its_order),
+        cmocka_unit_test(an_order_takes_over_what_was_asked_for_alone),
+        cmocka_unit_test(what_is_held_is_not_made_again),
+        cmocka_unit_test(an_account_that_is_over_gets_none),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
