@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -365,6 +366,33 @@ def away(dev, a):
     print("the database away: 503 everywhere")
 
 
+def renewed(dev):
+    """New certificates are taken into use on SIGHUP, and one administrator is known by name."""
+    folder, password = os.path.join(dev.state, "signer"), os.path.join(dev.state, "passphrase")
+    port = dev.private_port + 10
+
+    def shown():
+        context = ssl.create_default_context(cafile=dev.root)
+        context.load_cert_chain(os.path.join(folder, "admin-alice.pem"), os.path.join(folder, "admin-alice.key"))
+        with socket.create_connection(("localhost", port), timeout=10) as s, context.wrap_socket(s, server_hostname="localhost") as t:
+            return t.getpeercert()["serialNumber"]
+
+    command = [os.path.join(BIN, "certmill-signer"), "renew", "--dir", folder, "--passphrase-file", password]
+    subprocess.run(command + ["--admin", "alice"], check=True, capture_output=True, env=ENVIRON)
+    for wrong in (["--admin", "Alice"], ["--admin", "a", "--front-end", "b"]):
+        check(subprocess.run(command + wrong, capture_output=True, env=ENVIRON).returncode == 2, f"{wrong} was taken")
+    before = shown()
+    subprocess.run(command + ["--force"], check=True, capture_output=True, env=ENVIRON)
+    os.kill(dev.pids("certmill-acme")[0], signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while shown() == before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    check(shown() != before, "the listener shows the old certificate")
+    check(Admin(dev, "admin-alice").send("account_list", "/v1/accounts")[0] == 200, "alice may not")
+    check('who="urn:certmill:role:admin:alice from 127.0.0.1"' in dev.log("acme-0.log"), "alice is not in the log")
+    print("certificates: renewed, and one by name")
+
+
 def by_others(dev, secret):
     """The same by curl, and by the command over TLS and in its own process."""
     folder = os.path.join(dev.state, "signer")
@@ -424,6 +452,8 @@ with Dev() as dev:
     renewals(admin)
     door(dev, admin)
     by_others(dev, imported)
+    renewed(dev)
+    admin = Admin(dev)  # with its new certificate
     away(dev, admin)
     missing = sorted(set(everything()) - used)
     check(not missing, f"of docs/openapi.json nothing here has used {missing}")

@@ -430,6 +430,32 @@ static void a_disabled_key_stops_its_accounts_from_finalizing(void **state)
     assert_int_equal(c.outcome, INTENT_EAB_NOT_ENABLED);
 }
 
+// The key is disabled while finalize waits for its order: what counts is what is there after the
+// wait.
+static void a_key_that_is_disabled_during_the_wait_stops_finalize(void **state)
+{
+    (void)state;
+    struct eab_row key = key_make(0);
+    struct store_account_create a = account_by(&key);
+    char id[UUID_TEXT_SIZE];
+    store_account_create(stores[0], &a);
+    run();
+    struct order_made m = order_ready(&a.out, 1);
+    PGconn *other = sql_open();
+    sql_on(other, "BEGIN");
+    sql_on(other, "SELECT FROM orders WHERE id = '%s' FOR UPDATE", uuid_text(id, &m.id));
+    struct store_intent_create c = intent_of(&m, 5);
+    store_intent_create(stores[0], &c);
+    waiters_want(1);
+    sql_run("UPDATE eab_keys SET status = 2 WHERE kid = '%.*s'", (int)key.kid.n,
+            (const char *)key.kid.p);
+    sql_on(other, "COMMIT");
+    PQfinish(other);
+    run();
+    assert_int_equal(c.outcome, INTENT_EAB_NOT_ENABLED);
+    assert_int_equal(status_of(&m), ORDER_READY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_rotation_takes_both_secrets_for_a_while),
         cmocka_unit_test(only_what_is_asked_for_changes),
         cmocka_unit_test(a_disabled_key_stops_its_accounts_from_finalizing),
+        cmocka_unit_test(a_key_that_is_disabled_during_the_wait_stops_finalize),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
