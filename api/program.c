@@ -509,6 +509,7 @@ static void generation_merge(struct program *p, struct generation *g)
     merged.tenants = g->settings.tenants;
     merged.log_level = g->settings.log_level;
     merged.blocked_keys = g->settings.blocked_keys;
+    merged.admin.names = g->settings.admin.names;
     merged.bad_nonce_percent = g->settings.bad_nonce_percent;
     merged.server.chain = g->settings.server.chain;
     merged.server.key = g->settings.server.key;

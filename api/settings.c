@@ -121,6 +121,17 @@ static const struct setting admin_rows[] = {
      .help = "Where the admin operations are served (HTTPS, mutual TLS; docs/openapi.json) to "
              "callers with the role `urn:certmill:role:admin`."},
     {.key = "tls", .type = SETTING_GROUP, .rows = admin_tls_rows, .help = "Mutual TLS."},
+    {.key = "names",
+     .type = SETTING_LIST,
+     IN(struct settings, admin.names),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 256,
+     .reloadable = true,
+     .help = "Administrators by the names in their certificates (`certmill-signer renew --admin "
+             "NAME`): nobody else is served, so that one can be left out. None: everybody with the "
+             "role."},
     {0},
 };
 static const struct setting database_rows[] = {

@@ -71,6 +71,7 @@ struct settings {
     struct {
         struct config_address address; // absent: no admin listener
         struct tls_files_settings tls;
+        struct config_list names; // const char *: of administrators; none: all with the role
     } admin;
     struct {
         const char *conninfo;

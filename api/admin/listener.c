@@ -224,6 +224,17 @@ static void call_begin(struct edge *e, struct http_exchange *x, const struct adm
         admin_run(c);
 }
 
+// admitted: the role, and where the configuration names administrators, one of these.
+static bool admitted(const struct config_list *names, const char *role)
+{
+    if (!tls_role_is(role, ADMIN_ROLE)) return false;
+    const char *name = role + strlen(ADMIN_ROLE); // "" or ":alice"
+    bool found = names->count == 0;
+    for (size_t i = 0; !found && i < names->count && name[0] == ':'; i++)
+        found = strcmp(name + 1, ((const char *const *)names->items)[i]) == 0;
+    return found;
+}
+
 // who_text is who asks, for the audit log: the role of the certificate, and the address.
 static const char *who_text(struct arena *a, const char *role, const struct server_peer *peer)
 {
@@ -239,11 +250,13 @@ static void on_request(void *ctx, struct http_exchange *x, const struct server_p
     struct slice segments[2] = {SLICE_NONE, SLICE_NONE};
     const char *allow;
     e->request_count++;
-    if (!tls_peer_role(peer->connection, role, sizeof role) || !tls_role_is(role, ADMIN_ROLE)) {
+    if (!tls_peer_role(peer->connection, role, sizeof role) ||
+        !admitted(&e->front->settings->admin.names, role)) {
         LOG(shard_log(e->shard), &EVENT_ADMIN_REFUSED, NULL, LOG_STR("role", role),
             LOG_SLICE("path", x->request.path));
         refuse(e, x, 403, NULL,
-               "the certificate does not have the role of an administrator (" ADMIN_ROLE ")");
+               "the certificate does not have the role of an administrator (" ADMIN_ROLE
+               "), or of none that `admin.names` has");
         return;
     }
     const struct admin_operation *op = operation_find(

@@ -390,7 +390,20 @@ def renewed(dev):
     check(shown() != before, "the listener shows the old certificate")
     check(Admin(dev, "admin-alice").send("account_list", "/v1/accounts")[0] == 200, "alice may not")
     check('who="urn:certmill:role:admin:alice from 127.0.0.1"' in dev.log("acme-0.log"), "alice is not in the log")
-    print("certificates: renewed, and one by name")
+    # Who is not named is not served any more.
+    config = os.path.join(dev.state, "acme-0.yaml")
+    with open(config, encoding="utf-8") as f:
+        text = f.read()
+    for names, wanted in (("[bob, carol]", (403, 403)), ("[bob, alice]", (200, 403)), ("[]", (200, 200))):
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(text.replace("admin:\n", f"admin:\n  names: {names}\n"))
+        os.kill(dev.pids("certmill-acme")[0], signal.SIGHUP)
+        got, deadline = None, time.monotonic() + 20
+        while got != wanted and time.monotonic() < deadline:
+            time.sleep(0.1)
+            got = tuple(Admin(dev, name).send("account_list", "/v1/accounts")[0] for name in ("admin-alice", "admin"))
+        check(got == wanted, f"{names}: {got}, wanted {wanted}")
+    print("certificates: renewed, one by name, one left out")
 
 
 def by_others(dev, secret):
