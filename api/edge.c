@@ -230,6 +230,7 @@ static struct err policy_make(struct validate_policy *out, struct arena *a,
     }
     *out = (struct validate_policy){.resolvers = resolvers,
                                     .resolver_count = s->resolvers.count,
+                                    .dns_tcp = s->dns_tcp,
                                     .overrides = overrides,
                                     .override_count = s->overrides.count,
                                     .allowed = s->allowed.items,

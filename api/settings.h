@@ -14,7 +14,8 @@ struct tls_files_settings {
 };
 
 struct validation_settings {
-    struct config_list resolvers;       // struct config_address
+    struct config_list resolvers; // struct config_address
+    bool dns_tcp;
     struct config_list overrides;       // struct override_settings
     struct config_list allowed, denied; // struct address_range
     int64_t http_port, tls_alpn_port, attempts, retry_ms, attempt_ms, total_ms, redirects;

@@ -145,6 +145,12 @@ static const struct setting validation_rows[] = {
      .min = 0,
      .max = 8,
      .help = "DNS resolvers, with port where it is not 53. None: those of the host."},
+    {.key = "dns_tcp",
+     .type = SETTING_BOOL,
+     IN(struct validation_settings, dns_tcp),
+     .default_text = "false",
+     .help = "Resolvers are asked over TCP alone: their answers cannot be forged by those who do "
+             "not see the questions. For resolvers that are not on this host."},
     {.key = "overrides",
      .type = SETTING_LIST,
      IN(struct validation_settings, overrides),

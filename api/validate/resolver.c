@@ -36,6 +36,7 @@ struct watch {
 struct channel {
     struct resolver *owner;
     char servers[SERVERS_TEXT_MAX]; // as c-ares takes them; "" for the host's
+    bool tcp;                       // alone
     ares_channel ares;
     struct list watches;
     struct timer timer;
@@ -161,7 +162,7 @@ static void servers_write(char out[SERVERS_TEXT_MAX], const struct validate_poli
     }
 }
 
-static struct channel *channel_make(struct resolver *r, const char *servers)
+static struct channel *channel_make(struct resolver *r, const char *servers, bool tcp)
 {
     struct channel *c = calloc(1, sizeof *c);
     if (c == NULL) return NULL;
@@ -171,6 +172,7 @@ static struct channel *channel_make(struct resolver *r, const char *servers)
     list_init(&c->watches);
     list_init(&c->arm.node);
     snprintf(c->servers, sizeof c->servers, "%s", servers);
+    c->tcp = tcp;
     // "b" for DNS only: /etc/hosts of the front end says nothing about who controls a name.
     struct ares_options o = {.timeout = QUERY_TIMEOUT_MS,
                              .tries = QUERY_TRIES,
@@ -180,7 +182,7 @@ static struct channel *channel_make(struct resolver *r, const char *servers)
     // A resolver that says SERVFAIL or REFUSED is passed over for the next one; when there is no
     // other, what it says is the answer, and people are told so.
     // A name is what it says: the host's search domains are never put behind it.
-    o.flags = ARES_FLAG_NOSEARCH;
+    o.flags = ARES_FLAG_NOSEARCH | (tcp ? ARES_FLAG_USEVC : 0);
     if (servers[0] != 0 && strchr(servers, ',') == NULL) o.flags |= ARES_FLAG_NOCHECKRESP;
 #ifdef ARES_OPT_QUERY_CACHE
     o.qcache_max_ttl = 0; // whoever has mended a record need not wait, and CAA is looked at again
@@ -216,12 +218,13 @@ static struct channel *channel_get(struct resolver *r, const struct validate_pol
     char servers[SERVERS_TEXT_MAX];
     servers_write(servers, policy);
     for (size_t i = 0; i < r->channel_count; i++)
-        if (strcmp(r->channels[i]->servers, servers) == 0) return r->channels[i];
+        if (strcmp(r->channels[i]->servers, servers) == 0 && r->channels[i]->tcp == policy->dns_tcp)
+            return r->channels[i];
     // Reloads leave lists behind that no tenant has any more: all are made anew when nobody asks.
     if (r->channel_count == CHANNELS_MAX && r->queries.next == r->queries.prev)
         while (r->channel_count > 0) channel_free(r->channels[--r->channel_count]);
     if (r->channel_count == CHANNELS_MAX) return NULL;
-    struct channel *c = channel_make(r, servers);
+    struct channel *c = channel_make(r, servers, policy->dns_tcp);
     if (c != NULL) r->channels[r->channel_count++] = c;
     return c;
 }

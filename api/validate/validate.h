@@ -27,6 +27,7 @@ struct validate_resolver {
 struct validate_policy {
     const struct validate_resolver *resolvers; // none: those of the host (/etc/resolv.conf)
     size_t resolver_count;
+    bool dns_tcp; // they are asked over TCP alone
     const struct validate_override *overrides;
     size_t override_count;
     const struct address_range

@@ -279,7 +279,7 @@ static size_t answer_make(uint8_t out[DNS_MAX], const struct dns *d, const uint8
     size_t n = question_read(name, q, q_len, &type);
     const struct dns_row *row = d->rows;
     while (row->name != NULL && strcmp(row->name, name) != 0) row++;
-    if (row->name == NULL || row->how == DNS_SILENT) return 0;
+    if (row->name == NULL || row->how == DNS_SILENT || (row->how == DNS_TCP && !tcp)) return 0;
     memcpy(out, q, n);
     unsigned code = row->how == DNS_NXDOMAIN   ? 3
                     : row->how == DNS_SERVFAIL ? 2

@@ -35,7 +35,8 @@ struct dns_row {
         DNS_WRONG_ID,  // a false answer with another id comes first
         DNS_CNAME,     // `alias`, whose records come along
         DNS_ALIAS,     // `alias` alone
-        DNS_CUT        // truncated over TCP, too
+        DNS_CUT,       // truncated over TCP, too
+        DNS_TCP        // silent over UDP
     } how;
     const char *a[4]; // dotted; NULL-terminated when fewer
     const char *alias;

@@ -60,6 +60,7 @@ static const struct web_row web_rows[] = {
     {.host = "cut.dns", .answer = OK_HEAD "%K"},
     {.host = "lied.dns", .answer = OK_HEAD "%K"},
     {.host = "alias.dns", .answer = OK_HEAD "%K"},
+    {.host = "tcp.dns", .answer = OK_HEAD "%K"},
     {.host = NULL}};
 
 static const struct dns_row dns_rows[] = {
@@ -83,6 +84,8 @@ static const struct dns_row dns_rows[] = {
     {.name = "_acme-challenge.case.dns", .txt = {"ngwkoxbgct8jhea0bk7awfsqhyu_zweugv07flgivq0"}},
     {.name = "_acme-challenge.big.dns", .txt = {DIGEST}, .filler = 200}, // over TCP
     {.name = "_acme-challenge.cut.dns", .how = DNS_TRUNCATED, .txt = {DIGEST}},
+    {.name = "_acme-challenge.tcp.dns", .how = DNS_TCP, .txt = {DIGEST}},
+    {.name = "tcp.dns", .how = DNS_TCP, .a = {"127.0.0.1"}},
     {.name = "_acme-challenge.half.dns", .how = DNS_CUT, .txt = {DIGEST}},
     {.name = "_acme-challenge.flood.dns", .txt = {DIGEST}, .filler = 1000},
     {.name = "_acme-challenge.heap.dns", .txt = {DIGEST}, .filler = 1030},
@@ -411,6 +414,18 @@ static void resolvers_are_asked_and_told_apart(void **state)
     expect(&p, "a.dns", VALIDATE_OK, "");
 }
 
+static struct validate_policy policy_dns(struct validate_override *o, struct validate_resolver *out)
+{
+    struct validate_policy p = policy_make(o);
+    char text[64];
+    snprintf(text, sizeof text, "127.0.0.1:%u", dns_port(dns));
+    assert_ok(address_parse(&out->address, &out->address_len, slice_str(text), 53));
+    p.resolvers = out;
+    p.resolver_count = 1;
+    p.attempt_ms = 4000;
+    return p;
+}
+
 // ---- dns-01
 
 // T32: a resolver may be wrong, slow or hostile; what counts is one record at the right name.
@@ -471,6 +486,25 @@ static void txt_records_are_judged(void **state)
     method = CHALLENGE_HTTP_01;
 }
 
+// T32: over TCP alone, when a tenant says so, beside a tenant that does not.
+static void resolvers_are_asked_over_tcp_alone(void **state)
+{
+    (void)state;
+    struct validate_override o;
+    struct validate_resolver resolver;
+    struct validate_policy udp = policy_dns(&o, &resolver), tcp = udp;
+    tcp.dns_tcp = true;
+    udp.attempt_ms = 400;
+    static const enum challenge_type methods[] = {CHALLENGE_DNS_01, CHALLENGE_HTTP_01};
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        method = methods[i];
+        expect(&udp, "tcp.dns", VALIDATE_DNS, "did not answer");
+        expect(&tcp, "tcp.dns", VALIDATE_OK, "");
+        expect(&tcp, "a.dns", VALIDATE_OK, "");
+        expect(&udp, "tcp.dns", VALIDATE_DNS, "did not answer");
+    }
+}
+
 // Given up in the middle of it: nothing is told, nothing leaks (ASan).
 static void a_lookup_is_given_up(void **state)
 {
@@ -496,18 +530,6 @@ static void a_lookup_is_given_up(void **state)
 }
 
 // ---- dns-account-01 and CAA
-
-static struct validate_policy policy_dns(struct validate_override *o, struct validate_resolver *out)
-{
-    struct validate_policy p = policy_make(o);
-    char text[64];
-    snprintf(text, sizeof text, "127.0.0.1:%u", dns_port(dns));
-    assert_ok(address_parse(&out->address, &out->address_len, slice_str(text), 53));
-    p.resolvers = out;
-    p.resolver_count = 1;
-    p.attempt_ms = 4000;
-    return p;
-}
 
 // draft-ietf-acme-dns-account-label-02: the label is of the URL as the client knows it.
 static void an_account_has_its_own_label(void **state)
@@ -735,6 +757,7 @@ int main(void)
         cmocka_unit_test(a_silent_address_is_named),
         cmocka_unit_test(resolvers_are_asked_and_told_apart),
         cmocka_unit_test(txt_records_are_judged),
+        cmocka_unit_test(resolvers_are_asked_over_tcp_alone),
         cmocka_unit_test(a_lookup_is_given_up),
         cmocka_unit_test(an_account_has_its_own_label),
         cmocka_unit_test(a_lasting_record_is_judged),
