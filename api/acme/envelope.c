@@ -235,11 +235,9 @@ void envelope_check(struct request *r)
     }
     struct err e = jws_parse(&r->jws, &note, request_arena(r), r->x->request.body, JWS_USE_REQUEST);
     request_stage(r, &METRIC_STAGE_PARSE);
-    if (err_is(e, ERR_BAD_JWS_NONCE))
-        bad_nonce(r);
-    else if (failed(e))
+    if (failed(e) && !err_is(e, ERR_BAD_JWS_NONCE))
         envelope_form_refuse(r, e, note);
-    else if (!nonce_fresh(r))
+    else if (failed(e) || !nonce_fresh(r))
         bad_nonce(r);
     else if (!url_ok(r))
         request_fail(

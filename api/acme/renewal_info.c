@@ -54,15 +54,13 @@ static void on_loaded(struct store_cmd *cmd, struct err err)
                                         struct renewal_load, get);
     struct request *r = l->r;
     request_stage(r, &METRIC_STAGE_STORE);
-    if (failed(err)) {
+    if (failed(err))
         request_fail_err(r, err);
-    } else if (!l->get.found || !slice_eq_str(l->get.tenant, r->tenant->settings->name)) {
+    else if (!l->get.found || !slice_eq_str(l->get.tenant, r->tenant->settings->name) ||
+             cert_id_look(r, &l->id, l->get.issuer) == CERT_ID_OTHER)
         absent(r);
-    } else if (cert_id_look(r, &l->id, l->get.issuer) == CERT_ID_OTHER) {
-        absent(r);
-    } else {
+    else
         window_respond(r, &l->get);
-    }
 }
 
 void renewal_info_get(struct request *r)

@@ -148,7 +148,7 @@ static void certificates_are_listed_by_what_is_asked_for(void **state)
     struct account_row a = account_make(), b = account_make();
     struct order_made m[COUNT];
     uint8_t serials[COUNT][SERIAL_LEN];
-    for (uint8_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < COUNT; i++)
         m[i] = issued(i < 4 ? &a : &b, (uint8_t)(40 + i), names[i], serials[i]);
     (void)order_ready(&a, 1); // no certificate
     struct store_certificates_list l = certificates(
