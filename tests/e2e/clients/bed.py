@@ -18,6 +18,7 @@ from tree import Tree
 
 BEHIND_S = 17 * 3600
 NAME = "app.internal.test"
+ADDRESS = "127.0.0.1"
 
 
 # The zone's key, as the pages of docs/clients write it.
@@ -121,6 +122,9 @@ class Bed:
     def replaced_by(self, old, new):
         """Whether the order of `new` said that it replaces `old` (RFC 9773)."""
         return self.rows(f"SELECT 1 FROM replacements r JOIN certificates c ON c.order_id = r.order_id WHERE r.serial = '\\x{old}' AND c.serial = '\\x{new}'") != []
+
+    def profile_of(self, serial):
+        return self.rows(f"SELECT profile FROM certificates WHERE serial = '\\x{serial}'")[0][0]
 
     def revoked(self, serial):
         return self.rows(f"SELECT reason FROM revocations WHERE serial = '\\x{serial}'") != []

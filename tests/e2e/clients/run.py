@@ -17,7 +17,7 @@ from certmill import check  # noqa: E402
 from cryptography import x509  # noqa: E402
 
 import bed as bed_module  # noqa: E402
-from bed import NAME, Bed  # noqa: E402
+from bed import ADDRESS, NAME, Bed  # noqa: E402
 from page import Page  # noqa: E402
 from table import CLIENTS  # noqa: E402
 from tree import Tree, stamp  # noqa: E402
@@ -30,7 +30,7 @@ class Run:
         self.bed, self.client, self.suite, self.tree = bed, client, suite, tree
         self.page = Page(client.name)
         self.environment = client.environment
-        self.names = [NAME]
+        self.names = [NAME]  # that the next certificate shall have
         self.serial = None  # of the newest certificate
 
     def commands(self, title):
@@ -39,10 +39,10 @@ class Run:
 
     def new_certificate(self, challenge=None):
         """The client now holds a certificate of ours that it did not hold before, for a name that was proved by the challenge."""
-        pem = self.client.chain(self.bed, self.tree, self.serial)
-        check(pem, f"{self.client.certificate} is not there")
+        pem = self.client.chain(self.bed, self.tree, self)
+        check(pem, "there is no certificate where it is kept")
         leaf = x509.load_pem_x509_certificate(pem.encode())
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        names = [str(name.value) for name in leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value]
         check(sorted(names) == sorted(self.names), f"names {names}")
         serial = f"{leaf.serial_number:040x}"
         check(serial != self.serial, "the certificate is still the same")
@@ -63,6 +63,16 @@ class Run:
     def tls_alpn_01(self):
         self.commands("tls-alpn-01")
         self.new_certificate("tls-alpn-01")
+
+    def profile(self):
+        self.commands("Profile")
+        self.new_certificate()
+        check(self.bed.profile_of(self.serial) == "client-server", "the certificate is of another profile")
+
+    def address(self):
+        self.names = [ADDRESS]
+        self.commands("Address")
+        self.new_certificate()
 
     def bind(self):
         kid, hmac_key = self.bed.eab_key()
@@ -102,8 +112,8 @@ class Run:
 
 # What a page's headings mean. Sections with other headings are for readers only and have no commands.
 STEPS = {"Obtain": Run.obtain, "Renew": Run.renew, "Roll the account key": Run.roll_key, "Update the account": Run.update, "Revoke": Run.revoke, "Deactivate the account": Run.deactivate,
-         "dns-01": Run.dns_01, "tls-alpn-01": Run.tls_alpn_01, "External account binding": Run.bind}
-APART = {"dns-01", "tls-alpn-01", "External account binding"}  # other ways to begin: each on a host of its own
+         "dns-01": Run.dns_01, "tls-alpn-01": Run.tls_alpn_01, "External account binding": Run.bind, "Profile": Run.profile, "Address": Run.address}
+APART = {"dns-01", "tls-alpn-01", "External account binding", "Profile", "Address"}  # other ways to begin: each on a host of its own
 
 
 @contextlib.contextmanager

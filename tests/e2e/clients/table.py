@@ -14,7 +14,7 @@ class Client:
 
     name = None            # of the page
     suites = ("bookworm",)
-    certificate = None     # the file with the leaf first
+    certificate = None     # the file with the leaf first; {name} is the first of its names
     replaces = ()          # suites whose version asks for renewal information and says which certificate it replaces
     webroot = False        # a web server of the operator serves /var/www/html on port 80
     user = 0               # who it becomes when root starts it, where it insists on that
@@ -23,21 +23,21 @@ class Client:
     def prepare(self, tree):
         """What the packages' own scripts do when they are installed, where it matters."""
 
-    def chain(self, bed, tree, serial_before):
-        """The certificate chain as PEM; None when there is none. A client that works by itself is waited for."""
-        return tree.read(self.certificate)
+    def chain(self, bed, tree, run):
+        """The certificate chain as PEM; None when there is none. A client that works by itself is waited for. `run` knows the names and the serial number before."""
+        return tree.read(self.certificate.format(name=run.names[0]))
 
 
 class Daemon(Client):
     """A server that looks after its own certificate and serves it on port 443."""
 
-    def chain(self, bed, tree, serial_before):
+    def chain(self, bed, tree, run):
         deadline, seen = time.monotonic() + 60, "nothing"
         while time.monotonic() < deadline:
             try:
                 pem = served(bed)
                 seen = f"{x509.load_pem_x509_certificate(pem.encode()).serial_number:040x}"
-                if seen != serial_before:
+                if seen != run.serial:
                     return pem
             except OSError as e:  # not there yet, or with a certificate that the root has not signed
                 seen = e
@@ -53,12 +53,12 @@ def served(bed):
 
 class Certbot(Client):
     name, suites = "certbot", ("bookworm", "sid")
-    certificate = f"/etc/letsencrypt/live/{NAME}/fullchain.pem"
+    certificate = "/etc/letsencrypt/live/{name}/fullchain.pem"
 
 
 class Lego(Client):
     name, suites, replaces = "lego", ("bookworm", "sid"), ("sid",)
-    certificate = f"/var/lib/lego/certificates/{NAME}.crt"
+    certificate = "/var/lib/lego/certificates/{name}.crt"
 
 
 class Caddy(Daemon):
@@ -68,12 +68,12 @@ class Caddy(Daemon):
 
 class Dehydrated(Client):
     name, webroot = "dehydrated", True
-    certificate = f"/var/lib/dehydrated/certs/{NAME}/fullchain.pem"
+    certificate = "/var/lib/dehydrated/certs/{name}/fullchain.pem"
 
 
 class Uacme(Client):
     name, webroot = "uacme", True
-    certificate = f"/etc/ssl/uacme/{NAME}/cert.pem"
+    certificate = "/etc/ssl/uacme/{name}/cert.pem"
 
 
 class AcmeTiny(Client):
@@ -83,7 +83,7 @@ class AcmeTiny(Client):
 
 class Acmetool(Client):
     name, webroot = "acmetool", True
-    certificate = f"/var/lib/acme/live/{NAME}/fullchain"
+    certificate = "/var/lib/acme/live/{name}/fullchain"
 
 
 class Apache(Daemon):
@@ -95,7 +95,7 @@ class Apache(Daemon):
 
 class AcmeSh(Client):
     name, suites = "acme.sh", ("trixie",)
-    certificate = f"/root/.acme.sh/{NAME}_ecc/fullchain.cer"
+    certificate = "/root/.acme.sh/{name}_ecc/fullchain.cer"
 
 
 class Haproxy(Daemon):
