@@ -87,7 +87,7 @@ def refusals(dev, client, responder):
         (["--issuer", "5000", "--within", "2h"], 2, "1 to 1023"),
         (["--serials", os.path.join(dev.dir, "absent"), "--within", "2h"], 2, "absent"),
         (["--serials", os.path.join(dev.state, "acme-0.yaml"), "--within", "2h"], 1, "hexadecimal"),
-        (["--serials", "/dev/null", "--within", "2h"], 2, "not a file"),
+        (["--serials", "/dev/null", "--within", "2h"], 1, "names none"),
     ):
         text = certmill(dev, "cert", "renew-early", *words, code=code)
         check(told in text, f"{words}: {text}")
