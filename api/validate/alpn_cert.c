@@ -1,5 +1,6 @@
 #include "api/validate/alpn_cert.h"
 
+#include <openssl/bytestring.h>
 #include <strings.h>
 
 #include "proto/der/cert.h"
@@ -30,7 +31,8 @@ static const char *extension_wrong(const struct cert *c, const uint8_t digest[AL
     if (e == NULL) return "has no acmeIdentifier extension";
     if (!e->critical) return "has an acmeIdentifier extension that is not critical";
     // Authorization ::= OCTET STRING (SIZE (32)), which has one form in DER.
-    if (e->value.n != 2 + ALPN_DIGEST_LEN || !slice_starts(e->value, SLICE_LIT("\x04\x20")))
+    if (e->value.n != 2 + ALPN_DIGEST_LEN || e->value.p[0] != CBS_ASN1_OCTETSTRING ||
+        e->value.p[1] != ALPN_DIGEST_LEN)
         return "has an acmeIdentifier extension that is not an OCTET STRING of 32 octets";
     if (memcmp(e->value.p + 2, digest, ALPN_DIGEST_LEN) != 0)
         return "has another digest in its acmeIdentifier extension than that of the key "
