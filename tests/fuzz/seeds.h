@@ -13,8 +13,8 @@ struct seeds {
 
 // seed writes one file <folder>/<target>/<name>; a failure stops the program.
 void seed(struct seeds *s, const char *target, const char *name, struct slice bytes);
-// seeds_text writes json, base64url, jwk, jws and grpc; seeds_der csr and cert; seeds_http h1 and
-// h2; seeds_p256 p256_*.
+// seeds_text writes json, base64url, jwk, jws and grpc; seeds_der csr, cert and crl; seeds_http h1
+// and h2; seeds_p256 p256_*.
 void seeds_text(struct seeds *s);
 void seeds_der(struct seeds *s);
 void seeds_http(struct seeds *s);

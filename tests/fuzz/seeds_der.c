@@ -130,6 +130,45 @@ static void cert(struct seeds *s)
          make_cert(a, &(struct make_cert){.key = ed, .issuer_key = ed}));
 }
 
+// crl_make is a list of these entries and a place, signed.
+static struct slice crl_make(struct arena *a, EVP_PKEY *key, struct slice entries,
+                             struct slice place)
+{
+    static const uint8_t no_unused_bits[] = {0};
+    struct slice extensions = MAKE_JOINED(
+        a, make_extension(a, OID_AUTHORITY_KEY_ID, false, make_hex(a, "3004 8002 abcd")),
+        make_extension(a, OID_CRL_NUMBER, false, make_hex(a, "0206 019aa0b1c2d3")), place);
+    struct slice tbs = MAKE_SEQUENCE(a, make_hex(a, "020101"), make_algorithm(a, key),
+                                     common_name(a, "CA"),
+                                     MAKE_TLV(a, 0x17, SLICE_LIT("260102000000Z")),
+                                     MAKE_TLV(a, 0x18, SLICE_LIT("20500103000000Z")), entries,
+                                     MAKE_TLV(a, 0xa0, MAKE_SEQUENCE(a, extensions)));
+    return MAKE_SEQUENCE(
+        a, tbs, make_algorithm(a, key),
+        MAKE_TLV(a, 0x03, slice_of(no_unused_bits, 1), make_signature(a, key, tbs)));
+}
+
+static void crl(struct seeds *s)
+{
+    struct arena *a = &s->arena;
+    EVP_PKEY *key = make_key(KEY_P256, 0, 0);
+    struct slice date = MAKE_TLV(a, 0x17, SLICE_LIT("260101000000Z")),
+                 reason = MAKE_SEQUENCE(
+                     a, make_extension(a, OID_CRL_REASON, false, make_hex(a, "0a0104"))),
+                 one = MAKE_SEQUENCE(a, make_hex(a, "020300ff01"), date),
+                 two = MAKE_SEQUENCE(a, make_hex(a, "020107"), date, reason),
+                 url = MAKE_TLV(a, 0x86, SLICE_LIT("http://crl.test/crl/1/7.crl")),
+                 place = make_extension(
+                     a, OID_ISSUING_DISTRIBUTION_POINT, true,
+                     MAKE_SEQUENCE(a, MAKE_TLV(a, 0xa0, MAKE_TLV(a, 0xa0, url, url))));
+    seed(s, "crl", "empty.der", crl_make(a, key, SLICE_NONE, place));
+    seed(s, "crl", "two.der", crl_make(a, key, MAKE_SEQUENCE(a, one, two), place));
+    seed(s, "crl", "no_place.der", crl_make(a, key, MAKE_SEQUENCE(a, two), SLICE_NONE));
+    seed(s, "crl", "empty_list.der", crl_make(a, key, MAKE_EMPTY(a, 0x30), place));
+    seed(s, "crl", "rsa.der",
+         crl_make(a, make_key(KEY_RSA, 2048, 0), MAKE_SEQUENCE(a, one), place));
+}
+
 // alpn_cert: for a.test and the digest 010203 with 29 zeros, which the target asks for.
 static void alpn_cert(struct seeds *s)
 {
@@ -166,5 +205,6 @@ void seeds_der(struct seeds *s)
     csr_keys(s);
     csr(s);
     cert(s);
+    crl(s);
     alpn_cert(s);
 }
