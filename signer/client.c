@@ -55,7 +55,7 @@ struct signer_client {
     struct list queue; // struct signer_sign
     size_t queued;
     struct turn_hook hook;
-    struct list batches, renewals;
+    struct list batches, renewals, crls;
     // what the agreeing signers offer
     struct arena arena;
     uint8_t hash[HASH_LEN];
@@ -127,6 +127,7 @@ static bool profile_take(struct signer_profile *out, struct arena *a,
     out->backdate_s = p->backdate_s;
     out->no_rev_avail = p->no_rev_avail;
     out->wildcards = p->wildcards;
+    out->crl_parts = p->crl_parts <= CRL_PARTS_MAX ? p->crl_parts : 0;
     bool weighed = p->n_issuer_weights == p->n_issuers;
     for (size_t i = 0; i < p->n_issuers; i++) {
         issuers[i] = (uint16_t)p->issuers[i];
@@ -512,6 +513,90 @@ struct err signer_client_renew(struct signer_client *c, struct signer_renew *cal
     return ERR(SIGNER_BUSY);
 }
 
+// ---- SignCrl
+
+static struct err crl_err(int status)
+{
+    switch (status) {
+    case CERTMILL__SIGNER__V1__SIGN_CRL_RESPONSE__STATUS__SIGNED:
+        return OK;
+    case CERTMILL__SIGNER__V1__SIGN_CRL_RESPONSE__STATUS__REFUSED:
+        return ERR(SIGNER_REFUSED);
+    case CERTMILL__SIGNER__V1__SIGN_CRL_RESPONSE__STATUS__MISMATCH:
+        return ERR(SIGNER_MISMATCH);
+    case CERTMILL__SIGNER__V1__SIGN_CRL_RESPONSE__STATUS__NUMBER_USED:
+        return ERR(SIGNER_NUMBER);
+    case CERTMILL__SIGNER__V1__SIGN_CRL_RESPONSE__STATUS__BUSY:
+        return ERR(SIGNER_BUSY);
+    default:
+        return ERR(SIGNER_WRONG);
+    }
+}
+
+static void on_crl(struct rpc_call *call, enum rpc_status status, const ProtobufCMessage *response,
+                   const char *text, bool unsent)
+{
+    struct signer_crl *r = LIST_OWNER(call, struct signer_crl, call);
+    const Certmill__Signer__V1__SignCrlResponse *m = (const Certmill__Signer__V1__SignCrlResponse *)
+        response;
+    (void)unsent; // a number that was used without an answer is told with the next one
+    list_remove(&r->node);
+    if (status != RPC_OK) {
+        r->done(r, status == RPC_RESOURCE_EXHAUSTED ? ERR(SIGNER_BUSY) : ERR(SIGNER_AWAY), text);
+        return;
+    }
+    r->crl = bin(m->crl);
+    r->last_number = m->last_number;
+    r->done(r, crl_err(m->status), m->text);
+}
+
+// crl_entries_put fills the message's entries, which borrow from the call's.
+static struct err crl_entries_put(Certmill__Signer__V1__SignCrlRequest *m, struct arena *a,
+                                  const struct signer_crl *r)
+{
+    Certmill__Signer__V1__CrlEntry *entries = ARENA_ARRAY(a, Certmill__Signer__V1__CrlEntry,
+                                                          r->count + 1);
+    m->entries = ARENA_ARRAY(a, Certmill__Signer__V1__CrlEntry *, r->count + 1);
+    if (entries == NULL || m->entries == NULL) return ERR(NO_SPACE);
+    for (size_t i = 0; i < r->count; i++) {
+        certmill__signer__v1__crl_entry__init(&entries[i]);
+        entries[i].serial = (ProtobufCBinaryData){
+            .len = SERIAL_LEN, .data = (uint8_t *)(uintptr_t)r->entries[i].serial};
+        entries[i].revoked_at = r->entries[i].revoked_at;
+        entries[i].reason = r->entries[i].reason;
+        m->entries[i] = &entries[i];
+    }
+    m->n_entries = r->count;
+    return OK;
+}
+
+struct err signer_client_crl(struct signer_client *c, struct signer_crl *call, unsigned deadline_ms)
+{
+    Certmill__Signer__V1__SignCrlRequest m = CERTMILL__SIGNER__V1__SIGN_CRL_REQUEST__INIT;
+    struct arena a;
+    arena_init(&a, BATCH_ARENA_MAX);
+    m.issuer = call->issuer;
+    m.issuer_cert_hash = (ProtobufCBinaryData){
+        .len = HASH_LEN, .data = (uint8_t *)(uintptr_t)call->issuer_cert_hash};
+    m.shard = call->shard;
+    m.number = call->number;
+    m.this_update = call->this_update;
+    m.next_update = call->next_update;
+    call->crl = SLICE_NONE;
+    call->last_number = 0;
+    call->call = (struct rpc_call){.done = on_crl};
+    list_push_back(&c->crls, &call->node);
+    struct err e = crl_entries_put(&m, &a, call);
+    if (!failed(e) &&
+        failed(rpc_call_start(c->channel, &call->call, "/certmill.signer.v1.Signer/SignCrl",
+                              &m.base, &certmill__signer__v1__sign_crl_response__descriptor,
+                              deadline_ms, RPC_ANY_TARGET)))
+        e = ERR(SIGNER_BUSY);
+    arena_fini(&a); // the request was packed
+    if (failed(e)) list_remove(&call->node);
+    return e;
+}
+
 void signer_client_tls_set(struct signer_client *c, struct tls_context *tls)
 {
     rpc_channel_tls_set(c->channel, tls);
@@ -561,6 +646,7 @@ struct err signer_client_new(struct signer_client **out, struct shard *shard,
     list_init(&c->queue);
     list_init(&c->batches);
     list_init(&c->renewals);
+    list_init(&c->crls);
     arena_init(&c->arena, DESCRIPTION_MAX);
     c->target_count = options->channel.target_count < TARGETS_MAX ? options->channel.target_count
                                                                   : TARGETS_MAX;
@@ -601,6 +687,11 @@ void signer_client_free(struct signer_client *c)
                                             node);
         rpc_call_cancel(&r->call);
         r->done(r, ERR(SIGNER_AWAY), SLICE_NONE, "shutting down");
+    }
+    while (!list_empty(&c->crls)) {
+        struct signer_crl *r = LIST_OWNER(list_pop_front(&c->crls), struct signer_crl, node);
+        rpc_call_cancel(&r->call);
+        r->done(r, ERR(SIGNER_AWAY), "shutting down");
     }
     rpc_channel_free(c->channel);
     arena_fini(&c->arena);

@@ -38,6 +38,7 @@ struct signer_profile {
     const struct slice *networks; // of the addresses that it signs: "10.0.0.0/8"; none: no address
     size_t network_count;
     bool no_rev_avail, wildcards;
+    unsigned crl_parts; // CRLs of one hour that its certificates are spread over; 0: they name none
     struct slice text;
 };
 // struct signer_chain is a chain of an issuer: from a certificate for its key upwards, root left
@@ -110,3 +111,30 @@ struct signer_renew {
 // certificate of front ends, for the key in `csr` (DER). ERR_SIGNER_BUSY.
 RESULT signer_client_renew(struct signer_client *c, struct signer_renew *call, bool server,
                            struct slice csr, unsigned deadline_ms);
+
+// struct signer_crl: one CRL of one shard. The caller fills the inputs, which are copied by the
+// call. `done` runs once. On OK `crl` is DER and lives until done returns: parsing, comparing and
+// verifying it is the caller's. ERR_SIGNER_NUMBER: `last_number` was used already; ask with a
+// higher one. ERR_SIGNER_AWAY, ERR_SIGNER_BUSY, ERR_SIGNER_MISMATCH: later. ERR_SIGNER_REFUSED.
+struct signer_crl_entry {
+    uint8_t serial[SERIAL_LEN];
+    int64_t revoked_at; // seconds since 1970
+    unsigned reason;
+};
+enum { SIGNER_CRL_ENTRIES_MAX = 16384 };
+struct signer_crl {
+    void (*done)(struct signer_crl *call, struct err err, const char *text);
+    uint16_t issuer;
+    const uint8_t *issuer_cert_hash; // HASH_LEN
+    uint32_t shard;
+    uint64_t number;
+    int64_t this_update, next_update;       // seconds since 1970
+    const struct signer_crl_entry *entries; // sorted by serial
+    size_t count;
+    struct slice crl;     // out
+    uint64_t last_number; // out
+    struct rpc_call call; // the client's own, like the node
+    struct list node;
+};
+// signer_client_crl asks for it. ERR_SIGNER_BUSY when it cannot be sent, ERR_NO_SPACE.
+RESULT signer_client_crl(struct signer_client *c, struct signer_crl *call, unsigned deadline_ms);

@@ -4,8 +4,10 @@
 #include <openssl/ec_key.h>
 #include <openssl/err.h>
 #include <openssl/mem.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include "proto/der/crl.h"
 #include "proto/der/key.h"
 #include "proto/der/signature.h"
 #include "proto/err.h"
@@ -89,11 +91,10 @@ static struct err certificate_make(const struct issuer *issuer, struct engine_it
     return e;
 }
 
-static struct err sign_one(const struct issuer *issuer, struct engine_item *item,
-                           void (*fault)(uint8_t *signature, size_t n))
+// library_sign signs by BoringSSL, whose nonces are its own.
+static bool library_sign(const struct issuer *issuer, uint8_t *signature, size_t *n,
+                         struct slice tbs)
 {
-    uint8_t signature[SIGNATURE_MAX];
-    size_t n = sizeof signature;
     EVP_MD_CTX ctx;
     const EVP_MD *md = EVP_PKEY_id(issuer->key) == EVP_PKEY_EC && EVP_PKEY_bits(issuer->key) == 384
                            ? EVP_sha384()
@@ -101,10 +102,19 @@ static struct err sign_one(const struct issuer *issuer, struct engine_item *item
     vault_enter(); // what is left of a key's use is wiped there
     EVP_MD_CTX_init(&ctx);
     bool ok = EVP_DigestSignInit(&ctx, NULL, md, NULL, issuer->key) == 1 &&
-              EVP_DigestSign(&ctx, signature, &n, item->tbs.p, item->tbs.n) == 1;
+              EVP_DigestSign(&ctx, signature, n, tbs.p, tbs.n) == 1;
     EVP_MD_CTX_cleanup(&ctx);
     vault_leave();
     ERR_clear_error();
+    return ok;
+}
+
+static struct err sign_one(const struct issuer *issuer, struct engine_item *item,
+                           void (*fault)(uint8_t *signature, size_t n))
+{
+    uint8_t signature[SIGNATURE_MAX];
+    size_t n = sizeof signature;
+    bool ok = library_sign(issuer, signature, &n, item->tbs);
     return ok ? certificate_make(issuer, item, signature, n, fault) : ERR(CRYPTO);
 }
 
@@ -230,4 +240,45 @@ void engine_run(const struct issuer *issuer, struct engine_item *items, size_t c
     for (size_t i = 0; i < count; i++)
         if (failed(items[i].err)) items[i].certificate = SLICE_NONE; // nothing wrong leaves
     arena_fini(&scratch);
+}
+
+// ---- CRLs
+
+// crl_sign_p256: one signature, in the first place of the batch.
+static bool crl_sign_p256(struct engine *e, uint8_t signature[SIGNATURE_P256_MAX], size_t *n,
+                          struct slice tbs)
+{
+    struct p256_sign_item *item = &e->sign[0];
+    item->has_random = true;
+    RAND_bytes(item->random, sizeof item->random);
+    memset(item->salt, 0, sizeof item->salt);
+    SHA256(tbs.p, tbs.n, item->digest);
+    vault_enter();
+    p256_sign(&e->key, item, 1, &e->scratch, e->kernel);
+    vault_leave();
+    OPENSSL_cleanse(item->random, sizeof item->random);
+    if (failed(item->err)) return false;
+    *n = signature_der(signature, item->signature);
+    return true;
+}
+
+struct err engine_sign_crl(struct buf *out, const struct issuer *issuer, struct slice tbs,
+                           void (*fault)(uint8_t *signature, size_t n))
+{
+    uint8_t signature[SIGNATURE_MAX];
+    size_t n = sizeof signature, before = buf_len(out);
+    struct crl crl;
+    const char *note;
+    bool ok = issuer->engine != NULL ? crl_sign_p256(issuer->engine, signature, &n, tbs)
+                                     : library_sign(issuer, signature, &n, tbs);
+    if (!ok) return ERR(CRYPTO);
+    if (fault != NULL) fault(signature, n);
+    TRY(certificate_build(out, tbs, issuer->algorithm, slice_of(signature, n)));
+    struct slice der = slice_sub(buf_slice(out), before, buf_len(out));
+    if (failed(crl_parse(&crl, &note, der)) || !slice_eq(crl.tbs, tbs) ||
+        failed(crl_verify_signed_by(&crl, issuer->cert.spki))) {
+        buf_clear(out); // nothing wrong leaves
+        return ERR(SIGNATURE_FAULT);
+    }
+    return OK;
 }

@@ -26,6 +26,11 @@ RESULT engine_open(struct engine **out, EVP_PKEY *key, struct slice spki, enum p
 // engine_close wipes and frees it. NULL is fine.
 void engine_close(struct engine *e);
 
+// engine_sign_crl signs a TBSCertList with 32 fresh random octets in the nonce (a CRL is never
+// repeated), appends the CRL and checks it by BoringSSL before it is anybody's. ERR_CRYPTO,
+// ERR_SIGNATURE_FAULT, ERR_NO_SPACE.
+RESULT engine_sign_crl(struct buf *out, const struct issuer *issuer, struct slice tbs,
+                       void (*fault)(uint8_t *signature, size_t n));
 // engine_run signs and verifies all items, by issuer->engine where there is one. A test can flip
 // bits of every signature between the two through `fault`; NULL otherwise.
 void engine_run(const struct issuer *issuer, struct engine_item *items, size_t count,

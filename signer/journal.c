@@ -61,9 +61,77 @@ size_t journal_room(struct journal *j, int64_t now_s)
     return j->entries.count - j->entries.used;
 }
 
+// ---- CRLs
+
+struct id journal_crl_key(uint64_t shard, uint64_t number)
+{
+    struct id id;
+    for (int i = 0; i < 8; i++) id.b[i] = (uint8_t)(shard >> (56 - 8 * i));
+    for (int i = 0; i < 8; i++) id.b[8 + i] = (uint8_t)(number >> (56 - 8 * i));
+    return id;
+}
+
+static struct journal_crl crl_of(const struct journal_record *r)
+{
+    struct journal_crl c = {.this_update = r->time_s};
+    for (int i = 0; i < 8; i++) c.shard = c.shard << 8 | r->order.b[i];
+    for (int i = 8; i < 16; i++) c.number = c.number << 8 | r->order.b[i];
+    return c;
+}
+
+// crl_place is the place of the first shard that is not before this one.
+static size_t crl_place(const struct journal *j, uint64_t shard)
+{
+    size_t low = 0, high = j->crl_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (j->crls[middle].shard < shard)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct journal_crl *journal_crl_find(const struct journal *j, uint64_t shard)
+{
+    size_t at = crl_place(j, shard);
+    return at < j->crl_count && j->crls[at].shard == shard ? &j->crls[at] : NULL;
+}
+
+static bool crl_room(struct journal *j)
+{
+    if (j->crl_count == JOURNAL_CRLS_MAX) // the oldest shard goes
+        memmove(j->crls, j->crls + 1, --j->crl_count * sizeof *j->crls);
+    if (j->crl_count < j->crl_size) return true;
+    size_t size = j->crl_size == 0 ? 64 : j->crl_size * 2;
+    struct journal_crl *crls = realloc(j->crls, size * sizeof *crls);
+    if (crls == NULL) return false;
+    j->crls = crls;
+    j->crl_size = size;
+    return true;
+}
+
+static bool crl_keep(struct journal *j, const struct journal_record *r)
+{
+    struct journal_crl c = crl_of(r);
+    size_t at = crl_place(j, c.shard);
+    if (at < j->crl_count && j->crls[at].shard == c.shard) {
+        j->crls[at] = c;
+        return true;
+    }
+    if (!crl_room(j)) return false;
+    at = crl_place(j, c.shard);
+    memmove(j->crls + at + 1, j->crls + at, (j->crl_count - at) * sizeof *j->crls);
+    j->crls[at] = c;
+    j->crl_count++;
+    return true;
+}
+
 static bool index_add(struct journal *j, uint32_t segment, uint64_t offset,
                       const struct journal_record *r)
 {
+    if (r->kind == JOURNAL_CRL) return crl_keep(j, r);
     if (r->kind == JOURNAL_RENEWED) return true; // of no order
     index_expire(j, r->time_s);
     struct journal_entry *old = map_get(&j->index, r->order.b);
@@ -91,7 +159,9 @@ struct indexer {
 static void on_record(void *ctx, uint32_t segment, uint64_t offset, const struct journal_record *r)
 {
     struct indexer *i = ctx;
-    if (r->time_s >= i->since_s && !index_add(i->j, segment, offset, r)) i->full = true;
+    // Of CRLs all count: a number is never used again.
+    if ((r->kind == JOURNAL_CRL || r->time_s >= i->since_s) && !index_add(i->j, segment, offset, r))
+        i->full = true;
 }
 
 const struct journal_entry *journal_find(const struct journal *j, const struct id *order)
@@ -254,6 +324,7 @@ void journal_close(struct journal *j)
     map_fini(&j->index);
     if (j->entries.memory != NULL) pool_fini(&j->entries);
     buf_fini(&j->pending);
+    free(j->crls);
     if (j->fd >= 0) close(j->fd);
     if (j->dir >= 0) close(j->dir);
     *j = (struct journal){.fd = -1, .dir = -1};

@@ -17,8 +17,9 @@ enum {
     JOURNAL_NOTE_MAX = 512
 };
 // JOURNAL_RENEWED: a certificate of one of our own programs; there is no order, the intent is the
-// request that came.
-enum journal_kind { JOURNAL_SIGNED = 1, JOURNAL_BURNED = 2, JOURNAL_RENEWED = 3 };
+// request that came. JOURNAL_CRL: a CRL, whose shard and number stand in place of the order
+// (journal_crl_key); the intent is the request without its entries, the certificate is the CRL.
+enum journal_kind { JOURNAL_SIGNED = 1, JOURNAL_BURNED = 2, JOURNAL_RENEWED = 3, JOURNAL_CRL = 4 };
 
 struct journal_record {
     enum journal_kind kind;
@@ -42,6 +43,14 @@ struct journal_entry {
     uint64_t offset; // of the record
 };
 
+// struct journal_crl is the newest CRL of a shard. The JOURNAL_CRLS_MAX newest shards are known by
+// heart; of those before them, whose certificates have ended, nothing is asked.
+enum { JOURNAL_CRLS_MAX = 65536 };
+struct journal_crl {
+    uint64_t shard, number;
+    int64_t this_update; // of the record: the time of signing
+};
+
 struct journal_options {
     const char *path;    // folder
     size_t segment_size; // bytes preallocated at a time: at most JOURNAL_SEGMENT_SIZE
@@ -62,6 +71,8 @@ struct journal {
     struct pool entries;
     struct list ages;
     uint64_t unsynced_offset;
+    struct journal_crl *crls; // by shard
+    size_t crl_count, crl_size;
 };
 
 // journal_folder opens the folder; when it is missing it is made, and given to `owner` and `group`
@@ -81,6 +92,10 @@ void journal_close(struct journal *j);
 const struct journal_entry *journal_find(const struct journal *j, const struct id *order);
 RESULT journal_certificate(const struct journal *j, const struct journal_entry *e, struct arena *a,
                            struct slice *out);
+// journal_crl_key is what stands in place of the order of a CRL; journal_crl_find the newest CRL of
+// a shard (of this batch, too), NULL: none is known.
+struct id journal_crl_key(uint64_t shard, uint64_t number);
+const struct journal_crl *journal_crl_find(const struct journal *j, uint64_t shard);
 // journal_room is how many more orders the index can take now; what has no room must be refused as
 // busy, because an order that is not in the index could be signed a second time.
 size_t journal_room(struct journal *j, int64_t now_s);

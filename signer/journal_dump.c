@@ -13,7 +13,8 @@ static const char usage[] =
     "Prints every record of the journal in DIR, oldest first: position, kind, order, intent hash, "
     "serial, hashes of what was signed and of the\n"
     "certificate, time, caller; with --json one object a line, with the whole intent (message "
-    "Intent of signer.proto; of renewals: the request) and the certificate in "
+    "Intent of signer.proto; of renewals: the request; of CRLs: the request without its entries, "
+    "and shard and number as order) and the certificate in "
     "hexadecimal. The journal is only read.\n";
 
 static void hex(const char *key, const uint8_t *p, size_t n, bool json)
@@ -28,6 +29,7 @@ static void on_record(void *ctx, uint64_t position, const struct journal_record 
     bool json = *(bool *)ctx;
     const char *kind = r->kind == JOURNAL_SIGNED   ? "signed"
                        : r->kind == JOURNAL_BURNED ? "burned"
+                       : r->kind == JOURNAL_CRL    ? "crl"
                                                    : "renewed";
     printf(json ? "{\"position\":%llu,\"kind\":\"%s\",\"time\":%lld,\"caller\":\"%.*s\""
                 : "%llu %s time=%lld caller=%.*s",

@@ -126,7 +126,7 @@ bool record_follows(const uint8_t *record, const uint8_t previous[HASH_LEN])
 
 bool record_read(struct journal_record *r, uint32_t *out_batch, struct slice in)
 {
-    if (in.n < FIXED_LEN + MARK_LEN || in.p[0] < JOURNAL_SIGNED || in.p[0] > JOURNAL_RENEWED)
+    if (in.n < FIXED_LEN + MARK_LEN || in.p[0] < JOURNAL_SIGNED || in.p[0] > JOURNAL_CRL)
         return false;
     const uint8_t *p = in.p;
     r->kind = (enum journal_kind)p[0];

@@ -2,6 +2,7 @@
 
 #include <openssl/bytestring.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 
 #include "proto/der/der.h"
 #include "proto/err.h"
@@ -14,7 +15,7 @@ enum {
     SUBJECT_KEY_ID,
     AUTHORITY_KEY_ID,
     ALT_NAMES,
-    NO_REV_AVAIL // where the profile has it
+    LAST_IF_ANY // noRevAvail or cRLDistributionPoints, where the profile has it
 };
 enum { KEY_ID_LEN = 20 };
 
@@ -84,11 +85,36 @@ static const char *usages_wrong(const struct cert *c, const struct intent *in,
     return NULL;
 }
 
+// crl_points_are compares with one DistributionPoint of one URL, each level written by hand: the
+// URL's end is that of all of them.
+static bool crl_points_are(const struct cert *c, const struct intent *in, const struct profile *p)
+{
+    static const uint8_t tags[] = {0x30, 0x30, 0xa0, 0xa0, 0x86};
+    char uri[CRL_URI_MAX], want[64];
+    const struct cert_extension *e = &c->extensions[LAST_IF_ANY];
+    struct slice rest = e->value;
+    snprintf(want, sizeof want, "/%u/%u.crl", in->issuer, in->crl_shard);
+    snprintf(uri, sizeof uri, "%s%s", p->settings->crl_url, want);
+    for (size_t i = 0; i < sizeof tags; i++) {
+        size_t head = rest.n >= 2 && rest.p[1] == 0x81   ? 3
+                      : rest.n >= 2 && rest.p[1] == 0x82 ? 4
+                                                         : 2;
+        if (rest.n < head || rest.p[0] != tags[i]) return false;
+        size_t n = head == 4   ? (size_t)rest.p[2] << 8 | rest.p[3]
+                   : head == 3 ? rest.p[2]
+                               : rest.p[1];
+        rest = slice_sub(rest, head, rest.n);
+        if (rest.n != n) return false; // nothing stands beside it
+    }
+    return slice_eq(e->oid, OID_CRL_DISTRIBUTION_POINTS) && !e->critical &&
+           slice_eq_str(rest, uri) && in->crl_shard / CRL_PARTS_MAX == in->not_before / 3600;
+}
+
 static const char *extensions_wrong(const struct cert *c, const struct intent *in,
                                     const struct profile *p, const struct issuer *issuer)
 {
     uint8_t id[SHA256_DIGEST_LENGTH];
-    if (c->extension_count != (size_t)NO_REV_AVAIL + p->settings->no_rev_avail)
+    if (c->extension_count != (size_t)LAST_IF_ANY + p->settings->no_rev_avail + profile_has_crl(p))
         return "there are other extensions than the template's";
     const char *usage = usages_wrong(c, in, p);
     if (usage != NULL) return usage;
@@ -103,8 +129,10 @@ static const char *extensions_wrong(const struct cert *c, const struct intent *i
         !c->extensions[ALT_NAMES].critical) // RFC 5280 section 4.2.1.6
         return "subjectAltName is not critical beside an empty subject, or not in its place";
     if (p->settings->no_rev_avail &&
-        !extension_is(c, NO_REV_AVAIL, OID_NO_REV_AVAIL, false, SLICE_LIT("\x05\x00")))
+        !extension_is(c, LAST_IF_ANY, OID_NO_REV_AVAIL, false, SLICE_LIT("\x05\x00")))
         return "noRevAvail is wrong or not in its place";
+    if (profile_has_crl(p) && !crl_points_are(c, in, p))
+        return "cRLDistributionPoints is not the shard's URL alone, in its place";
     return NULL;
 }
 

@@ -90,7 +90,11 @@ const char *policy_judge(const struct policy *policy, const char *role, const st
     for (size_t i = 0; i < in->name_count; i++)
         if (!constraints_permit(&issuer->cert, &in->names[i]))
             return "a name is outside what the issuing CA's certificate permits";
-    if (in->crl_shard != 0) return "this signer's issuer has no CRL shards";
+    if (!profile_has_crl(p) && in->crl_shard != 0) return "the profile has no CRL shards";
+    if (profile_has_crl(p) &&
+        (in->crl_shard < crl_shard_of(in->not_before, 0) ||
+         in->crl_shard - crl_shard_of(in->not_before, 0) >= (uint64_t)p->settings->crl_parts))
+        return "the CRL shard is not one of the hour of notBefore";
     if (in->not_after - in->not_before + 1 != p->settings->validity_ms / 1000)
         return "the validity is not the profile's";
     if (in->not_after > issuer->cert.not_after || in->not_before < issuer->cert.not_before)

@@ -39,11 +39,22 @@ static void add_networks(SHA256_CTX *h, const struct config_list *list)
     }
 }
 
+bool profile_has_crl(const struct profile *p)
+{
+    return p->settings->crl_url != NULL && p->settings->crl_url[0] != 0;
+}
+
+void crl_uri(char out[CRL_URI_MAX], const char *base, uint16_t issuer, uint32_t shard)
+{
+    int n = snprintf(out, CRL_URI_MAX, "%s/%u/%u.crl", base, issuer, shard);
+    CHECK(n > 0 && n < CRL_URI_MAX); // the settings' bounds are below
+}
+
 void profile_make(struct profile *out, const struct profile_settings *s)
 {
     SHA256_CTX h;
     out->settings = s;
-    out->template_version = TEMPLATE_VERSION;
+    out->template_version = profile_has_crl(out) ? TEMPLATE_VERSION_CRL : TEMPLATE_VERSION;
     SHA256_Init(&h);
     add(&h, "certmill profile\nname=%s\nvalidity=%lld\nbackdate=%lld\n", s->name,
         (long long)s->validity_ms / 1000, (long long)s->backdate_ms / 1000);
@@ -56,6 +67,8 @@ void profile_make(struct profile *out, const struct profile_settings *s)
     const struct issuer_settings *issuers = s->issuers.items;
     for (size_t i = 0; i < s->issuers.count; i++)
         add(&h, "issuer=%lld\n", (long long)issuers[i].id);
+    if (profile_has_crl(out)) // what has none has the hash that it had before there were any
+        add(&h, "crl_url=%s\ncrl_parts=%lld\n", s->crl_url, (long long)s->crl_parts);
     SHA256_Final(out->hash, &h);
 }
 

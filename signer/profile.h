@@ -6,7 +6,8 @@
 #include "proto/rpc/intent.h"
 #include "signer/settings.h"
 
-enum { TEMPLATE_VERSION = 1, KEY_KINDS_MAX = 8 };
+// Template 2 is template 1 with a place of a CRL (cRLDistributionPoints).
+enum { TEMPLATE_VERSION = 1, TEMPLATE_VERSION_CRL = 2, KEY_KINDS_MAX = 8, CRL_URI_MAX = 240 };
 
 struct profile {
     const struct profile_settings *settings;
@@ -25,6 +26,9 @@ bool profile_issuer_at(const struct profile *p, size_t i, struct issuer_settings
 bool profile_issuer_allowed(const struct profile *p, uint32_t id);
 bool profile_key_allowed(const struct profile *p, struct public_key_kind kind);
 bool profile_name_allowed(const struct profile *p, const struct identifier *name);
+// profile_has_crl says whether its certificates name a CRL; crl_uri writes the place of one.
+bool profile_has_crl(const struct profile *p);
+void crl_uri(char out[CRL_URI_MAX], const char *base, uint16_t issuer, uint32_t shard);
 // name_below_any says whether a DNS name is at or below one of the suffixes (const char *); any
 // name is when there are none.
 bool name_below_any(const struct config_list *suffixes, struct slice name);

@@ -77,6 +77,7 @@ static bool profile_copy(struct profile *out, struct arena *a, const struct prof
     *s = *from;
     s->name = text_copy(a, from->name, &ok);
     s->text = text_copy(a, from->text, &ok);
+    s->crl_url = text_copy(a, from->crl_url, &ok);
     s->key_kinds = list_copy(a, &from->key_kinds, &ok);
     s->names = list_copy(a, &from->names, &ok);
     s->issuers = issuers_copy(a, &from->issuers, &ok);

@@ -12,6 +12,7 @@
 #include "proto/rpc/health.pb-c.h"
 #include "proto/rpc/signer.pb-c.h"
 #include "proto/tls/tls.h"
+#include "signer/crl_sign.h"
 #include "signer/engine.h"
 #include "signer/err.h"
 #include "signer/events.h"
@@ -27,6 +28,7 @@ enum {
     TURN_MAX = 4096,
     SCRATCH_MAX = 1 << 20,
     RENEWALS_PER_MINUTE = 60,
+    CRLS_PER_SECOND = 100,
     CALLERS_MAX = 64 // as in the settings
 };
 
@@ -68,7 +70,7 @@ struct service {
     size_t claimed;       // places in the journal's index that items at hand will take
     struct arena scratch; // of one item at a time
     struct turn_hook hook;
-    struct rate fresh, repeats;       // of one second
+    struct rate fresh, repeats, crls; // of one second
     struct rate callers[CALLERS_MAX]; // in the order of the settings
     int64_t renewal_minute;
     unsigned renewal_count;
@@ -599,6 +601,33 @@ static void on_renew(void *ctx, struct rpc_request *r, const ProtobufCMessage *m
     EVP_PKEY_free(key);
 }
 
+// ---- SignCrl
+
+static void on_sign_crl(void *ctx, struct rpc_request *r, const ProtobufCMessage *message)
+{
+    struct service *s = ctx;
+    struct crl_sign c = {.policy = &s->o.policy,
+                         .journal = s->o.journal,
+                         .log = shard_log(s->shard),
+                         .now_s = shard_wall_s(s->shard)};
+    struct list none;
+    list_init(&none);
+    if (s->stopped) {
+        rpc_fail(r, RPC_UNAVAILABLE, "the signer is stopping");
+    } else if (!rate_take(&s->crls, c.now_s, CRLS_PER_SECOND)) {
+        rpc_fail(r, RPC_RESOURCE_EXHAUSTED, "too many CRLs in this second; try again");
+    } else if (!crl_sign_run(&c, (const Certmill__Signer__V1__SignCrlRequest *)message,
+                             rpc_request_peer(r), rpc_request_arena(r))) {
+        rpc_fail(r, RPC_UNAVAILABLE, "the signer's journal has failed");
+        stop(s, &none);
+    } else {
+        if (c.response.status == CERTMILL__SIGNER__V1__SIGN_CRL_RESPONSE__STATUS__SIGNED)
+            count(s, &METRIC_SIGNER_CRLS);
+        rpc_reply(r, &c.response.base);
+    }
+    crl_sign_fini(&c);
+}
+
 // ---- Describe and health
 
 static bool networks_describe(Certmill__Signer__V1__DescribeResponse__Profile *out, struct arena *a,
@@ -648,6 +677,7 @@ static bool profile_describe(Certmill__Signer__V1__DescribeResponse__Profile *ou
     out->n_key_kinds = kinds->count;
     out->no_rev_avail = p->settings->no_rev_avail;
     out->wildcards = p->settings->wildcards;
+    out->crl_parts = profile_has_crl(p) ? (uint32_t)p->settings->crl_parts : 0;
     out->text = (char *)(uintptr_t)p->settings->text;
     for (size_t i = 0; out->key_kinds != NULL && i < kinds->count; i++)
         out->key_kinds[i] = (char *)(uintptr_t)((const char *const *)kinds->items)[i];
@@ -775,6 +805,8 @@ static const struct rpc_method methods[] = {
      &certmill__signer__v1__burn_response__descriptor, SMALL_SIZE_MAX, acme_only, on_burn},
     {"/certmill.signer.v1.Signer/Renew", &certmill__signer__v1__renew_request__descriptor,
      &certmill__signer__v1__renew_response__descriptor, SMALL_SIZE_MAX, renewable, on_renew},
+    {"/certmill.signer.v1.Signer/SignCrl", &certmill__signer__v1__sign_crl_request__descriptor,
+     &certmill__signer__v1__sign_crl_response__descriptor, SIGN_SIZE_MAX, acme_only, on_sign_crl},
     {"/certmill.signer.v1.Signer/Describe", &certmill__signer__v1__describe_request__descriptor,
      &certmill__signer__v1__describe_response__descriptor, SMALL_SIZE_MAX, known, on_describe},
     {"/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_request__descriptor,

@@ -6,7 +6,7 @@
 
 #include "proto/der/name.h"
 
-enum { PROFILE_NAME_MAX = 64, GROUP_NAME_MAX = 32 };
+enum { PROFILE_NAME_MAX = 64, GROUP_NAME_MAX = 32, CRL_URL_MAX = 200 };
 
 #define IN(type, member) .offset = offsetof(type, member)
 
@@ -54,6 +54,21 @@ static bool name_plain(const char *name)
     return n > 0 && n <= PROFILE_NAME_MAX && strspn(name, allowed) == n;
 }
 
+// url_wrong: relying parties fetch CRLs without TLS, whose certificates they would have to check
+// (RFC 5280 section 8). The URL is copied into certificates as it is.
+static const char *url_wrong(const void *value)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/[]%";
+    const char *url = *(const char *const *)value;
+    size_t n = strlen(url), scheme = strlen("http://");
+    bool ok = n == 0 || (strncmp(url, "http://", scheme) == 0 && n > scheme && n <= CRL_URL_MAX &&
+                         url[n - 1] != '/' && strspn(url, allowed) == n);
+    return ok ? NULL
+              : "is no base for CRLs; expected http://HOST[:PORT]/PATH without a slash at its end, "
+                "such as http://crl.corp.example/crl";
+}
+
 static const char *profile_wrong(const void *value)
 {
     const struct profile_settings *p = value;
@@ -70,6 +85,9 @@ static const char *profile_wrong(const void *value)
     }
     if (weights == 0)
         return "has issuers of weight 0 only, so that nobody would sign; expected one of 1 or more";
+    if (p->no_rev_avail && p->crl_url != NULL && p->crl_url[0] != 0)
+        return "says no_rev_avail and has a crl_url: a certificate cannot deny revocation data "
+               "and name it; expected one of them";
     if (p->backdate_ms >= p->validity_ms)
         return "has a backdate not shorter than its validity, so that a certificate would have "
                "expired when it is made; expected a shorter backdate";
@@ -136,6 +154,25 @@ static const struct setting profile_rows[] = {
      .default_text = "true",
      .help = "Signs names such as *.corp.example, which front ends ask for when control of the DNS "
              "was proved."},
+    {.key = "crl_url",
+     .type = SETTING_STRING,
+     IN(struct profile_settings, crl_url),
+     .default_text = "",
+     .optional = true,
+     .min = 0,
+     .max = CRL_URL_MAX,
+     .check = url_wrong,
+     .help = "Certificates name a CRL below this URL, which front ends serve as /crl/ISSUER/"
+             "SHARD.crl: http://HOST[:PORT]/crl. Absent: they name none, so that a revocation is "
+             "recorded and relying parties are not told."},
+    {.key = "crl_parts",
+     .type = SETTING_INT,
+     IN(struct profile_settings, crl_parts),
+     .default_text = "1",
+     .min = 1,
+     .max = 64,
+     .help = "CRLs that one hour's certificates are spread over. One CRL holds 16384 revocations "
+             "at most: give as many as certificates of an hour divided by that."},
     {.key = "names",
      .type = SETTING_LIST,
      IN(struct profile_settings, names),
@@ -309,6 +346,17 @@ const struct setting signer_settings_table[] = {
      .check = profile_wrong,
      .help = "Profiles by name. After a reload the former versions are honoured for an hour, for "
              "orders that are on their way."},
+    {.key = "crl_former_urls",
+     .type = SETTING_LIST,
+     IN(struct signer_settings, crl_former_urls),
+     .default_text = "",
+     .element = SETTING_STRING,
+     .min = 0,
+     .max = 7,
+     .reloadable = true,
+     .check = url_wrong,
+     .help = "Where CRLs were before: what profiles had as crl_url while certificates live that "
+             "name it. CRLs say that they are good for these places, too."},
     {.key = "callers",
      .type = SETTING_MAP,
      IN(struct signer_settings, callers),

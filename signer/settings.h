@@ -17,6 +17,8 @@ struct profile_settings {
     struct config_list networks; // struct address_range: of addresses; empty: no address
     struct config_list issuers;  // struct issuer_settings; empty: issuer 1
     const char *text;
+    const char *crl_url; // its certificates name CRLs below this; empty or NULL: none
+    int64_t crl_parts;   // of one hour's certificates
 };
 
 // struct caller_settings bounds what one group of front ends may ask for.
@@ -34,8 +36,9 @@ struct signer_settings {
     int64_t region, rate_per_s, journal_segment, journal_index;
     const char *blocked_keys; // file; NULL: none
     int p256, log_level, log_format;
-    struct config_list profiles; // struct profile_settings
-    struct config_list callers;  // struct caller_settings; empty: any front end, anything
+    struct config_list profiles;        // struct profile_settings
+    struct config_list crl_former_urls; // const char *
+    struct config_list callers;         // struct caller_settings; empty: any front end, anything
     bool sandbox;
 };
 

@@ -126,6 +126,21 @@ static int no_rev_avail_add(CBB *list)
            CBB_add_asn1(&v, &null, CBS_ASN1_NULL) && CBB_flush(list);
 }
 
+// crl_points_add: one place with one URL, below which the issuer's CRL of this shard is.
+static int crl_points_add(CBB *list, const struct intent *in, const struct profile *p)
+{
+    char uri[CRL_URI_MAX];
+    CBB e, v, points, point, name, full, url;
+    crl_uri(uri, p->settings->crl_url, in->issuer, in->crl_shard);
+    return extension_begin(list, &e, &v, OID_CRL_DISTRIBUTION_POINTS, false) &&
+           CBB_add_asn1(&v, &points, CBS_ASN1_SEQUENCE) &&
+           CBB_add_asn1(&points, &point, CBS_ASN1_SEQUENCE) &&
+           CBB_add_asn1(&point, &name, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) &&
+           CBB_add_asn1(&name, &full, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) &&
+           CBB_add_asn1(&full, &url, CBS_ASN1_CONTEXT_SPECIFIC | 6) &&
+           bytes_add(&url, slice_str(uri)) && CBB_flush(list);
+}
+
 static int extensions_add(CBB *tbs, const struct intent *in, const struct profile *p,
                           const struct issuer *issuer)
 {
@@ -137,6 +152,7 @@ static int extensions_add(CBB *tbs, const struct intent *in, const struct profil
            key_usage_add(&list, kind.type == KEY_RSA) &&
            ext_key_usage_add(&list, p->settings->client_auth) && subject_key_add(&list, in->spki) &&
            authority_add(&list, issuer->cert.ski) && names_add(&list, in) &&
+           (!profile_has_crl(p) || crl_points_add(&list, in, p)) &&
            (!p->settings->no_rev_avail || no_rev_avail_add(&list)) && CBB_flush(tbs);
 }
 

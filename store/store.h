@@ -550,10 +550,7 @@ void store_renewal_rule_cancel(struct store *s, struct store_renewal_rule_cancel
 
 // ---- revocation (RFC 8555 section 7.6)
 // A revocation is a row beside its certificate, in a partition of the same hour, and dies with it.
-// A certificate that is on a CRL has a shard: the hour of its issuance times CRL_PARTS_MAX plus a
-// part of that hour, as its intent says; 0: it names no CRL.
-enum { CRL_PARTS_MAX = 64 };
-
+// A certificate that names a CRL has a shard (crl_shard_of), as its intent says; 0: it names none.
 enum revocation_outcome {
     REVOCATION_MADE = 1,
     REVOCATION_ALREADY, // `reason` and `revoked_at_us` are of the first

@@ -6,7 +6,7 @@
 #include "proto/base/id.h"
 #include "proto/der/name.h"
 
-enum { SERIAL_LEN = 20, SALT_LEN = 16, HASH_LEN = 32 };
+enum { SERIAL_LEN = 20, SALT_LEN = 16, HASH_LEN = 32, CRL_PARTS_MAX = 64 };
 
 struct intent {
     struct id order;     // the key
@@ -26,11 +26,18 @@ struct intent {
     uint32_t serial_key_generation;
     int64_t not_before; // seconds since 1970
     int64_t not_after;  // inclusive last second, as in the certificate
-    uint32_t crl_shard; // 0: none
+    uint32_t crl_shard; // crl_shard_of; 0: none
     uint8_t salt[SALT_LEN];
     int64_t created_at_us; // database clock; not in the hash
 };
 
+// crl_shard_of is the number of the CRL that a certificate names: the hour of its notBefore, which
+// its serial begins with, too, times CRL_PARTS_MAX, plus a part of that hour. So a CRL dies with
+// the certificates of its hour.
+static inline uint32_t crl_shard_of(int64_t not_before, unsigned part)
+{
+    return (uint32_t)(not_before / 3600) * CRL_PARTS_MAX + part;
+}
 // intent_hash is SHA-256 over a fixed label and every field but owner and created_at,
 // length-prefixed in one written order (see intent.c): never over protobuf bytes, which are not
 // canonical.

@@ -66,6 +66,7 @@ void fixture_profile_init(struct fixture_profile *p, const char *name)
                      .validity_ms = 1000ll * FIXTURE_VALIDITY_S,
                      .backdate_ms = 60000,
                      .key_kinds = {.count = 5},
+                     .crl_parts = 1,
                      .text = "for tests"},
         .kinds = {"P-256", "P-384", "P-521", "RSA-2048", "Ed25519"},
     };
@@ -94,6 +95,7 @@ struct intent fixture_intent(struct arena *a, const struct profile *p, const str
                         .not_before = now_s - 60,
                         .created_at_us = now_s * 1000000};
     in.not_after = in.not_before + p->settings->validity_ms / 1000 - 1;
+    if (profile_has_crl(p)) in.crl_shard = crl_shard_of(in.not_before, 0);
     memset(in.order.b, 0x11, sizeof in.order.b);
     memset(in.account.b, 0x22, sizeof in.account.b);
     memset(in.owner_node.b, 0x33, sizeof in.owner_node.b);

@@ -89,6 +89,19 @@ static struct slice eku(struct arena *a, bool client)
                                         client ? MAKE_TLV(a, 0x06, OID_CLIENT_AUTH) : SLICE_NONE));
 }
 
+// crl_points is cRLDistributionPoints of one URL.
+static struct slice crl_points(struct arena *a, struct slice url)
+{
+    struct slice full = MAKE_TLV(a, 0xa0, MAKE_TLV(a, 0xa0, MAKE_TLV(a, 0x86, url)));
+    return make_extension(a, OID_CRL_DISTRIBUTION_POINTS, false,
+                          MAKE_SEQUENCE(a, MAKE_SEQUENCE(a, full)));
+}
+
+static struct slice crl_url(struct arena *a, const char *base, const struct intent *in)
+{
+    return make_text(a, "%s/%u/%u.crl", base, in->issuer, in->crl_shard);
+}
+
 static struct parts good(struct arena *a, const struct issuer *ca, const struct fixture_profile *p,
                          struct intent *in, enum key_type type, const uint8_t *serial)
 {
@@ -109,6 +122,8 @@ static struct parts good(struct arena *a, const struct issuer *ca, const struct 
     t.extensions[EXT_SAN] = make_extension(a, OID_SUBJECT_ALT_NAME, true, names_of(a, in));
     if (p->settings.no_rev_avail)
         t.extensions[EXT_NRA] = make_extension(a, OID_NO_REV_AVAIL, false, make_hex(a, "0500"));
+    if (profile_has_crl(&p->profile))
+        t.extensions[EXT_NRA] = crl_points(a, crl_url(a, p->settings.crl_url, in));
     return t;
 }
 
@@ -162,11 +177,22 @@ static void built_and_accepted(const struct issuer *ca, const struct fixture_pro
 static void accepts_what_is_built(void **state)
 {
     (void)state;
-    for (unsigned flags = 0; flags < 4; flags++) {
+    // Lengths of one, two and three octets.
+    static const char *const urls[] = {
+        NULL,
+        NULL,
+        NULL,
+        NULL,
+        "http://c",
+        "http://crl.internal.test:8080/crl",
+        "http://a-host-with-a-name-that-is-so-long-that-its-length-takes-two-octets.of-a-domain-"
+        "that-does-not-make-it-shorter.internal.test/crl"};
+    for (unsigned flags = 0; flags < COUNT_OF(urls); flags++) {
         struct fixture_profile p;
         fixture_profile_init(&p, "any");
         p.settings.client_auth = flags & 1;
-        p.settings.no_rev_avail = flags & 2;
+        p.settings.no_rev_avail = flags < 4 && (flags & 2) != 0;
+        p.settings.crl_url = urls[flags];
         fixture_profile_remake(&p);
         for (size_t k = 0; k < COUNT_OF(kinds); k++)
             for (size_t count = 1; count <= IDENTIFIER_COUNT_MAX; count += k == 0 ? 1 : 11)
@@ -627,6 +653,58 @@ static void refuses_each_mutation(void **state)
     assert_int_equal(missed, 0);
 }
 
+// The place of the CRL: where the profile says, this shard's, and nothing beside it.
+static void refuses_each_other_place_of_the_crl(void **state)
+{
+    (void)state;
+    struct fixture_profile p;
+    uint8_t serial[SERIAL_LEN];
+    struct arena a;
+    fixture_profile_init(&p, "crl");
+    p.settings.crl_url = "http://crl.test/crl";
+    fixture_profile_remake(&p);
+    arena_init(&a, 8 << 20);
+    struct intent in = fixture_intent(&a, &p.profile, &issuer,
+                                      make_spki(&a, make_key(KEY_P256, 0, 0)), 2, FIXTURE_NOW_S);
+    serial_of(serial, &in);
+    struct parts t = good(&a, &issuer, &p, &in, KEY_P256, serial);
+    struct slice right = crl_url(&a, "http://crl.test/crl", &in), uri = MAKE_TLV(&a, 0x86, right),
+                 point = MAKE_SEQUENCE(&a, MAKE_TLV(&a, 0xa0, MAKE_TLV(&a, 0xa0, uri)));
+    assert_null(lint_tbs(&a, assembled(&t), &in, &p.profile, &issuer, serial));
+    const struct slice wrong[] = {
+        SLICE_NONE,
+        make_extension(&a, OID_NO_REV_AVAIL, false, make_hex(&a, "0500")),
+        crl_points(&a, crl_url(&a, "http://crl.test/cr", &in)),
+        crl_points(&a, MAKE_JOINED(&a, right, SLICE_LIT("x"))),
+        crl_points(&a, slice_sub(right, 0, right.n - 1)),
+        crl_points(&a, make_text(&a, "http://crl.test/crl/1/%u.crl", in.crl_shard + 1)),
+        crl_points(&a, make_text(&a, "http://crl.test/crl/2/%u.crl", in.crl_shard)),
+        make_extension(&a, OID_CRL_DISTRIBUTION_POINTS, true, MAKE_SEQUENCE(&a, point)),
+        make_extension(&a, OID_CRL_DISTRIBUTION_POINTS, false, MAKE_SEQUENCE(&a, point, point)),
+        make_extension(
+            &a, OID_CRL_DISTRIBUTION_POINTS, false,
+            MAKE_SEQUENCE(&a, MAKE_SEQUENCE(&a, MAKE_TLV(&a, 0xa0, MAKE_TLV(&a, 0xa0, uri, uri))))),
+        make_extension(
+            &a, OID_CRL_DISTRIBUTION_POINTS, false,
+            MAKE_SEQUENCE(&a, MAKE_SEQUENCE(&a, MAKE_TLV(&a, 0xa0, MAKE_TLV(&a, 0xa0, uri)),
+                                            make_hex(&a, "810106")))),
+        make_extension(
+            &a, OID_CRL_DISTRIBUTION_POINTS, false,
+            MAKE_SEQUENCE(&a, MAKE_SEQUENCE(&a, MAKE_TLV(&a, 0xa1, MAKE_TLV(&a, 0xa0, uri))))),
+        make_extension(&a, OID_CRL_DISTRIBUTION_POINTS, false, make_hex(&a, "3000")),
+    };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        t.extensions[EXT_NRA] = wrong[i];
+        if (lint_tbs(&a, assembled(&t), &in, &p.profile, &issuer, serial) == NULL)
+            fail_msg("place %zu is accepted", i);
+    }
+    t.extensions[EXT_NRA] = crl_points(&a, right);
+    in.crl_shard += CRL_PARTS_MAX; // the next hour's
+    t.extensions[EXT_NRA] = crl_points(&a, crl_url(&a, "http://crl.test/crl", &in));
+    assert_non_null(lint_tbs(&a, assembled(&t), &in, &p.profile, &issuer, serial));
+    arena_fini(&a);
+}
+
 // Each byte of a good TBS counts: no change of one leaves it good.
 static void refuses_any_flipped_byte(void **state)
 {
@@ -742,6 +820,7 @@ int main(void)
         cmocka_unit_test(accepts_what_is_built),
         cmocka_unit_test(accepts_under_each_issuer),
         cmocka_unit_test(refuses_each_mutation),
+        cmocka_unit_test(refuses_each_other_place_of_the_crl),
         cmocka_unit_test(refuses_any_flipped_byte),
         cmocka_unit_test(refuses_intents_outside_the_rules),
         cmocka_unit_test(refuses_serials_out_of_place),

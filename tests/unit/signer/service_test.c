@@ -37,8 +37,8 @@ enum { SEGMENT = 4 << 20, INDEX = 600, ANSWERS_MAX = 256 };
 static struct arena arena;
 static struct keystore keys;
 static struct signer_settings settings;
-static struct profile_settings profile_settings[2];
-static struct fixture_profile server_profile, corp_profile;
+static struct profile_settings profile_settings[3];
+static struct fixture_profile server_profile, corp_profile, crl_profile;
 static struct profiles profiles;
 static struct service_options options;
 static struct blocked_keys blocked;           // the P-256 key of number 9
@@ -76,8 +76,13 @@ static int setup(void **state)
     fixture_profile_remake(&server_profile);
     profile_settings[0] = server_profile.settings;
     profile_settings[1] = corp_profile.settings;
+    fixture_profile_init(&crl_profile, "crl");
+    crl_profile.settings.crl_url = "http://crl.test/crl";
+    crl_profile.settings.crl_parts = 3;
+    fixture_profile_remake(&crl_profile);
+    profile_settings[2] = crl_profile.settings;
     settings = (struct signer_settings){
-        .region = 5, .rate_per_s = 100000, .profiles = {profile_settings, 2}};
+        .region = 5, .rate_per_s = 100000, .profiles = {profile_settings, 3}};
     assert_ok(profiles_take(&profiles, &settings, FIXTURE_NOW_S));
     static uint8_t digests[1][BLOCKED_DIGEST_LEN];
     struct slice spki = p256(9);
@@ -110,6 +115,14 @@ static struct intent corp_at(int64_t now_s)
                                       now_s);
     in.region = 5;
     fixture_names(&in, &arena, "a.corp.example,corp.example");
+    return in;
+}
+
+static struct intent crl_at(int64_t now_s)
+{
+    struct intent in = fixture_intent(&arena, &crl_profile.profile, &keys.issuer, p256(0), 2,
+                                      now_s);
+    in.region = 5;
     return in;
 }
 
@@ -164,6 +177,11 @@ static void names_101(struct intent *in)
     in->name_count = 101;
 }
 static void crl_shard(struct intent *in) { in->crl_shard = 1; }
+static void shard_part_2(struct intent *in) { in->crl_shard += 2; }
+static void shard_part_3(struct intent *in) { in->crl_shard += 3; }
+static void shard_none(struct intent *in) { in->crl_shard = 0; }
+static void shard_before(struct intent *in) { in->crl_shard -= CRL_PARTS_MAX; }
+static void shard_behind(struct intent *in) { in->crl_shard += CRL_PARTS_MAX; }
 static void second_more(struct intent *in) { in->not_after++; }
 static void second_less(struct intent *in) { in->not_after--; }
 static void year(struct intent *in) { in->not_after += 365 * 86400; }
@@ -227,6 +245,12 @@ static const struct {
     {"no names", good_at, no_names, STATUS(REFUSED), "1 to 100 names"},
     {"101 names", good_at, names_101, STATUS(REFUSED), "1 to 100 names"},
     {"a CRL shard", good_at, crl_shard, STATUS(REFUSED), "no CRL shards"},
+    {"good, with a CRL", crl_at, nothing, 0, NULL},
+    {"the last part of the hour", crl_at, shard_part_2, 0, NULL},
+    {"a part that is none", crl_at, shard_part_3, STATUS(REFUSED), "CRL shard"},
+    {"no shard", crl_at, shard_none, STATUS(REFUSED), "CRL shard"},
+    {"the shard of the hour before", crl_at, shard_before, STATUS(REFUSED), "CRL shard"},
+    {"the shard of the next hour", crl_at, shard_behind, STATUS(REFUSED), "CRL shard"},
     {"a second more", good_at, second_more, STATUS(REFUSED), "validity is not the profile's"},
     {"a second less", good_at, second_less, STATUS(REFUSED), "validity is not the profile's"},
     {"a year more", good_at, year, STATUS(REFUSED), "validity is not the profile's"},
