@@ -25,6 +25,7 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_ORDER_INVALIDATE] = order_invalidate_send,
     [CMD_INTENT_CLOSE] = intent_close_send,
     [CMD_REVOKE] = revoke_send,
+    [CMD_CRL_COMMIT] = crl_commit_send,
     [CMD_INTENTS_CLAIM] = intents_claim_send,
     [CMD_NODE_HEARTBEAT] = node_heartbeat_send,
     [CMD_LEASE_TAKE] = lease_take_send,
@@ -45,6 +46,9 @@ static void (*const send_of[CMD_KIND_COUNT])(struct flush *f) = {
     [CMD_RENEWAL_RULES_LIST] = renewal_rules_list_send,
     [CMD_INTENT_GET] = intent_get_send,
     [CMD_REVOCATION_GET] = revocation_get_send,
+    [CMD_CRLS_DUE] = crls_due_send,
+    [CMD_CRL_ENTRIES] = crl_entries_send,
+    [CMD_CRL_GET] = crl_get_send,
 };
 
 // ---- statements

@@ -25,6 +25,7 @@ enum cmd_kind {
     CMD_ORDER_INVALIDATE,
     CMD_INTENT_CLOSE,
     CMD_REVOKE,
+    CMD_CRL_COMMIT,
     CMD_INTENTS_CLAIM,
     CMD_RATE_TAKE,
     CMD_RENEWAL_RULE_CREATE,
@@ -46,6 +47,9 @@ enum cmd_kind {
     CMD_RENEWAL_RULES_LIST,
     CMD_INTENT_GET,
     CMD_REVOCATION_GET,
+    CMD_CRLS_DUE,
+    CMD_CRL_ENTRIES,
+    CMD_CRL_GET,
     CMD_KIND_COUNT,
 };
 
@@ -178,6 +182,12 @@ void order_invalidate_send(struct flush *f);
 void intent_close_send(struct flush *f);
 void revoke_send(struct flush *f);
 void revocation_get_send(struct flush *f);
+// burned_send puts burned serials of one order leaf that are on a CRL among the revocations.
+void burned_send(struct flush *f, int64_t order_leaf);
+void crls_due_send(struct flush *f);
+void crl_entries_send(struct flush *f);
+void crl_commit_send(struct flush *f);
+void crl_get_send(struct flush *f);
 void node_heartbeat_send(struct flush *f);
 void lease_take_send(struct flush *f);
 

@@ -217,6 +217,7 @@ void intent_close_send(struct flush *f)
                   "w AS (DELETE FROM intents_open w USING o WHERE w.order_id = o.id) "
                   "SELECT id FROM o",
                   orders, intents);
+        burned_send(f, leaf);
     }
 }
 

@@ -142,6 +142,58 @@ void revoke_send(struct flush *f)
         revokes_send(f, leaf);
 }
 
+// ---- burned serials: they may be somewhere, and nobody was given them
+
+static int64_t close_order_leaf(const struct store_cmd *cmd)
+{
+    return leaf_of_id(LEAF_ORDERS, &((const struct store_intent_close *)cmd)->order);
+}
+
+static int64_t burned_leaf(const struct store_cmd *cmd)
+{
+    const struct store_intent_close *c = (const struct store_intent_close *)cmd;
+    return c->has_burned ? leaf_of_serial(c->burned_serial) : 0;
+}
+
+static void burned_add(struct flush *f, int64_t order_leaf, int64_t leaf)
+{
+    struct params p;
+    char orders[LEAF_NAME_MAX], intents[LEAF_NAME_MAX], revocations[LEAF_NAME_MAX];
+    size_t at = 0;
+    if (!leaves_have(f->store, LEAF_REVOCATIONS, leaf)) return; // of an hour long past
+    params_init(&p);
+    size_t id = params_array(&p, PG_UUID), serial = params_array(&p, PG_BYTEA);
+    for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_INTENT_CLOSE, &at)) != NULL;) {
+        const struct store_intent_close *c = (const struct store_intent_close *)cmd;
+        if (close_order_leaf(cmd) != order_leaf || burned_leaf(cmd) != leaf) continue;
+        params_put_id(&p, id, &c->order);
+        params_put_bytes(&p, serial, slice_of(c->burned_serial, SERIAL_LEN));
+    }
+    leaf_name(orders, LEAF_ORDERS, order_leaf);
+    leaf_name(intents, LEAF_INTENTS, order_leaf);
+    leaf_name(revocations, LEAF_REVOCATIONS, leaf);
+    flush_add(f, &p, flush_nothing,
+              "WITH i AS (INSERT INTO %s SELECT DISTINCT ON (t.serial) t.serial, i.issuer, "
+              "i.crl_shard, 0, now_us(), i.not_after, 0 FROM unnest($1, $2) t(id, serial) JOIN %s "
+              "o ON o.id = t.id AND o.status = 5 JOIN %s i ON i.order_id = t.id AND i.crl_shard > "
+              "0 AND i.burned_serial = t.serial ORDER BY t.serial ON CONFLICT DO NOTHING RETURNING "
+              "issuer, shard) "
+              "INSERT INTO crl_changes SELECT gen_random_uuid(), issuer, shard FROM (SELECT "
+              "DISTINCT issuer, shard FROM i) s",
+              revocations, orders, intents);
+}
+
+void burned_send(struct flush *f, int64_t order_leaf)
+{
+    for (int64_t leaf = 0; flush_leaf_next(f, CMD_INTENT_CLOSE, burned_leaf, &leaf);) {
+        size_t at = 0;
+        bool any = false;
+        for (struct store_cmd *cmd; (cmd = flush_each(f, CMD_INTENT_CLOSE, &at)) != NULL;)
+            any |= close_order_leaf(cmd) == order_leaf && burned_leaf(cmd) == leaf;
+        if (any) burned_add(f, order_leaf, leaf);
+    }
+}
+
 // ---- get
 
 static void on_got(struct flush *f, const PGresult *r, struct store_cmd *only)

@@ -595,6 +595,73 @@ struct store_revocation_get {
 };
 void store_revocation_get(struct store *s, struct store_revocation_get *c);
 
+// ---- CRLs (RFC 5280 section 5)
+// store_crls_due reads which CRLs of an issuer have to be made: those of the hours around now that
+// are not there yet (`parts` of each), those of which a third of their time has passed, and those
+// that have changed: at most `limit`, who ends first in front.
+struct crl_due {
+    uint32_t shard;
+    uint64_t number; // of the one that is there; 0: none
+    bool late;       // half of its time has passed
+};
+struct store_crls_due {
+    struct store_cmd cmd;
+    uint16_t issuer;
+    unsigned parts, limit;
+    struct crl_due *out;
+    size_t out_count;
+};
+void store_crls_due(struct store *s, struct store_crls_due *c);
+
+// store_crl_entries reads what stands on a CRL, sorted by serial, at most `limit`. Whatever was
+// committed before `now_us`, the database's clock, is among it. `there` false: the hour has gone.
+struct crl_row {
+    uint8_t serial[SERIAL_LEN];
+    unsigned reason;
+    int64_t revoked_at_us;
+};
+struct store_crl_entries {
+    struct store_cmd cmd;
+    uint16_t issuer;
+    uint32_t shard;
+    unsigned limit;
+    bool there;
+    int64_t now_us;
+    struct crl_row *entries;
+    size_t count;
+    struct id *changes; // that these entries hold: for store_crl_commit
+    size_t change_count;
+};
+void store_crl_entries(struct store *s, struct store_crl_entries *c);
+
+// store_crl_commit keeps a CRL in place of the one with number `before` (0: none), unless the lease
+// "crls" with this token has been lost, or another was kept meanwhile: `kept` false.
+struct store_crl_commit {
+    struct store_cmd cmd;
+    uint16_t issuer;
+    uint32_t shard;
+    uint64_t before, number;
+    int64_t this_update, next_update; // seconds
+    struct slice der;
+    uint64_t token;
+    const struct id *changes;
+    size_t change_count;
+    bool kept;
+};
+void store_crl_commit(struct store *s, struct store_crl_commit *c);
+
+// store_crl_get reads the newest CRL of a shard.
+struct store_crl_get {
+    struct store_cmd cmd;
+    uint16_t issuer;
+    uint32_t shard;
+    bool found;
+    uint64_t number;
+    int64_t this_update, next_update; // seconds
+    struct slice der;
+};
+void store_crl_get(struct store *s, struct store_crl_get *c);
+
 // ---- rate limits (RFC 8555 section 6.6)
 // struct rate_item is one limit that something counts towards, by the generic cell rate algorithm:
 // what was taken is earned back at one every step_us, and no more than room_us / step_us can be
