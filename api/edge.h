@@ -88,6 +88,7 @@ struct edge {
     struct http_budget budget; // of the server's requests
     struct node_rpc *node_rpc;
     struct server *private_server; // first shard only
+    struct server *crl_server;     // NULL: not configured
     struct server *admin_server;   // first shard only; NULL: not configured
     struct http_budget admin_budget;
     struct jobs *jobs;  // first shard only

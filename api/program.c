@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api/admin/listener.h"
+#include "api/crl_serve.h"
 #include "api/events.h"
 #include "api/handover.h"
 #include "api/identity.h"
@@ -259,6 +260,15 @@ static struct err acme_start(struct program *p, struct edge *e)
     return server_new(&e->server, p->note, sizeof p->note, e->shard, &o, router_handler(), e);
 }
 
+// crl_start: on each core, and on the first alone at an address that cores cannot share.
+static struct err crl_start(struct program *p, struct edge *e)
+{
+    const struct config_address *a = &settings_of(p)->crl.address;
+    bool shared = a->address.ss_family != AF_UNIX || shard_index(e->shard) == 0;
+    return a->len == 0 || !shared ? OK
+                                  : crl_listener_new(&e->crl_server, p->note, sizeof p->note, e);
+}
+
 // on_housekeeping: what the first core does for all of them, now and then.
 static void on_housekeeping(struct timer *t)
 {
@@ -296,6 +306,7 @@ static struct err core_start(struct shard *shard, void *ctx)
     if (e->validator == NULL) return ERR(NO_SPACE);
     TRY(peers_start(p, e));
     if (shard_index(shard) == 0) TRY(first_core_start(p, c));
+    TRY(crl_start(p, e));
     return acme_start(p, e);
 }
 
@@ -312,6 +323,7 @@ static void core_stop(struct shard *shard, void *ctx)
     jobs_stop(e->jobs);
     server_free(e->server);
     server_free(e->private_server);
+    server_free(e->crl_server);
     server_free(e->admin_server);
     validator_free(e->validator);
     signer_client_free(e->signer);
@@ -393,7 +405,8 @@ static struct err addresses_check(const struct settings *s, char *note)
     } rows[] = {{"acme", &s->server.address},
                 {"private", &s->private_server.address},
                 {"cluster", &s->cluster.address},
-                {"admin", &s->admin.address}};
+                {"admin", &s->admin.address},
+                {"crl", &s->crl.address}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].address->len > 0)
             TRY(server_address_check(note, PROGRAM_NOTE_MAX, rows[i].name,

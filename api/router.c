@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "api/acme/handlers.h"
+#include "api/crl_serve.h"
 #include "api/events.h"
 #include "cluster/core/clock.h"
 
@@ -210,6 +211,10 @@ static void on_refusal(void *ctx, struct http_response *out)
 static void on_request(void *ctx, struct http_exchange *x, const struct server_peer *peer)
 {
     struct edge *e = ctx;
+    if (crl_path(x->request.path)) {
+        crl_answer(e, x);
+        return;
+    }
     struct request *r = ARENA_NEW(x->arena, struct request);
     if (r == NULL) {
         struct http_response answer = {.status = 503};

@@ -104,6 +104,19 @@ static const struct setting private_rows[] = {
      .help = "Where /livez, /readyz and /metrics are served, without TLS: keep it private."},
     {0},
 };
+static const struct setting crl_rows[] = {
+    {.key = "address",
+     .type = SETTING_ADDRESS,
+     IN(struct settings, crl.address),
+     .optional = true,
+     .help =
+         "Where CRLs are served without TLS, for relying parties: what the signer's profiles "
+         "have as crl_url must lead here. Absent: only the listener for ACME clients has them."},
+    MS("lifetime", crl.lifetime_ms, "24h", 60000, 2592000000,
+       "nextUpdate behind thisUpdate. A CRL is made anew when a third of it has passed, and an "
+       "alarm is raised at half."),
+    {0},
+};
 static const struct setting admin_tls_rows[] = {
     FILE_OF("chain", admin.tls.chain,
             "PEM file with a certificate chain that names this host for the callers, such as that "
@@ -219,6 +232,9 @@ static const struct setting cluster_rows[] = {
     {0},
 };
 static const struct setting jobs_rows[] = {
+    MS("crls", jobs.crls_ms, "2s", 100, 600000,
+       "How often CRLs that have changed or get old are looked for, by one front end at a time: "
+       "the time until a revocation is published."),
     MS("partitions", jobs.partitions_ms, "5m", 1000, 3600000,
        "How often partitions are made and dropped, by one front end at a time."),
     NUM("partitions_ahead_hours", jobs.ahead_h, "48", 2, 240, "Partitions are made so far ahead."),
@@ -243,6 +259,10 @@ const struct setting settings_table[] = {
      .type = SETTING_GROUP,
      .rows = private_rows,
      .help = "The listener for operators."},
+    {.key = "crl",
+     .type = SETTING_GROUP,
+     .rows = crl_rows,
+     .help = "Certificate revocation lists, for issuers with a profile that has a crl_url."},
     {.key = "admin",
      .type = SETTING_GROUP,
      .optional = true,

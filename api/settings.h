@@ -92,7 +92,11 @@ struct settings {
         int64_t heartbeat_ms, dead_ms;
     } cluster;
     struct {
-        int64_t partitions_ms, ahead_h, keep_h, reaper_ms, intent_age_ms, give_up_ms;
+        struct config_address address; // absent: no listener without TLS
+        int64_t lifetime_ms;
+    } crl;
+    struct {
+        int64_t crls_ms, partitions_ms, ahead_h, keep_h, reaper_ms, intent_age_ms, give_up_ms;
     } jobs;
     struct config_list tenants; // struct tenant_settings
     int64_t region, shards, key_tables, nonce_ms, finalize_wait_ms, bad_nonce_percent, capacity;

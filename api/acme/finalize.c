@@ -156,6 +156,7 @@ static void intent_fill(struct finalize *f, const struct order_row *row,
     memcpy(in->profile_hash, p->hash, HASH_LEN);
     memcpy(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN);
     shard_random(e->shard, in->salt, SALT_LEN);
+    if (p->crl_parts > 0) in->crl_shard = crl_shard_of(in->not_before, in->salt[0] % p->crl_parts);
 }
 
 static void intent_create(struct finalize *f, const struct order_row *row)

@@ -9,7 +9,7 @@ enum {
     DEV_NOTE_MAX = 2048,
     DEV_STATE_MAX = 900,                  // bytes of the state folder's path
     DEV_PATH_MAX = DEV_STATE_MAX + 256,   // bytes of a path below it
-    DEV_PORTS = 3 + 2 * DEV_FRONTS_MAX,   // from --private-port on
+    DEV_PORTS = 4 + 2 * DEV_FRONTS_MAX,   // from --private-port on
     DEV_SHELL_MAX = 4 * DEV_PATH_MAX + 3, // bytes of a path as the shell reads it
 };
 
@@ -45,6 +45,7 @@ bool dev_file_exists(const struct dev *d, const char *name);
 bool dev_ports_check(struct dev *d);
 unsigned dev_signer_port(const struct dev *d);
 unsigned dev_signer_private_port(const struct dev *d);
+unsigned dev_crl_port(const struct dev *d); // of the first front end
 // dev_admin_port is where the first front end listens for administrators; dev_has_admin says
 // whether the CA has a certificate for them.
 unsigned dev_admin_port(const struct dev *d);

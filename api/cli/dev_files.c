@@ -10,6 +10,7 @@
 
 unsigned dev_signer_port(const struct dev *d) { return d->private_port + DEV_FRONTS_MAX; }
 unsigned dev_admin_port(const struct dev *d) { return d->private_port + 2 * DEV_FRONTS_MAX + 2; }
+unsigned dev_crl_port(const struct dev *d) { return d->private_port + 2 * DEV_FRONTS_MAX + 3; }
 unsigned dev_signer_private_port(const struct dev *d)
 {
     return d->private_port + DEV_FRONTS_MAX + 1;
@@ -52,6 +53,7 @@ bool dev_ports_check(struct dev *d)
     return port_check(d, "127.0.0.1", dev_signer_port(d), "--private-port") &&
            port_check(d, "127.0.0.1", dev_signer_private_port(d), "--private-port") &&
            port_check(d, "127.0.0.1", dev_admin_port(d), "--private-port") &&
+           port_check(d, "127.0.0.1", dev_crl_port(d), "--private-port") &&
            (!d->once || port_check(d, "127.0.0.1", d->http_port, "--http-port"));
 }
 
@@ -84,8 +86,13 @@ bool dev_signer_config(struct dev *d)
              "    keys: [P-256]\n"
              "    validity: 1h\n"
              "    no_rev_avail: true\n"
-             "    text: one-hour server certificates without revocation data\n",
-             user, dev_signer_port(d), dev_signer_private_port(d));
+             "    text: one-hour server certificates without revocation data\n"
+             "  revocable:\n"
+             "    keys: [P-256, P-384, RSA-2048]\n"
+             "    networks: [127.0.0.0/8, '::1']\n"
+             "    crl_url: http://localhost:%u/crl\n"
+             "    text: 24-hour server certificates that name a CRL\n",
+             user, dev_signer_port(d), dev_signer_private_port(d), dev_crl_port(d));
     return dev_file_write(d, "signer.yaml", false, text);
 }
 
@@ -104,13 +111,15 @@ static void yaml_quote(char *out, size_t size, const char *text)
 
 bool dev_has_admin(const struct dev *d) { return dev_file_exists(d, "signer/admin.pem"); }
 
-// admin_config: the first front end listens for administrators. A CA of an earlier version has no
-// certificate for them.
-static void admin_config(const struct dev *d, unsigned i, char *out, size_t size)
+// first_config: the first front end serves CRLs without TLS and listens for administrators. A CA of
+// an earlier version has no certificate for them.
+static void first_config(const struct dev *d, unsigned i, char *out, size_t size)
 {
     out[0] = 0;
-    if (i != 0 || !dev_has_admin(d)) return;
-    snprintf(out, size,
+    if (i != 0) return;
+    size_t n = (size_t)snprintf(out, size, "crl:\n  address: 127.0.0.1:%u\n", dev_crl_port(d));
+    if (!dev_has_admin(d)) return;
+    snprintf(out + n, size - n,
              "admin:\n"
              "  address: 127.0.0.1:%u\n"
              "  tls: {chain: signer/server.pem, key: signer/server.key, trust: "
@@ -120,12 +129,12 @@ static void admin_config(const struct dev *d, unsigned i, char *out, size_t size
 
 bool dev_front_config(struct dev *d, unsigned i)
 {
-    char text[8192], name[32], conninfo[2 * sizeof d->pg.conninfo], admin[512];
+    char text[8192], name[32], conninfo[2 * sizeof d->pg.conninfo], first[512];
     unsigned port = d->port + i;
     char resolver[2 * sizeof d->resolver] = "";
     if (d->resolver[0] != 0) yaml_quote(resolver, sizeof resolver, d->resolver);
     yaml_quote(conninfo, sizeof conninfo, d->pg.conninfo);
-    admin_config(d, i, admin, sizeof admin);
+    first_config(d, i, first, sizeof first);
     snprintf(name, sizeof name, "acme-%u.yaml", i);
     snprintf(text, sizeof text,
              "# Written by `certmill dev`; changes are lost at its next start.\n"
@@ -153,7 +162,7 @@ bool dev_front_config(struct dev *d, unsigned i)
              "  default:\n"
              "    default: true\n"
              "    hosts: [\"localhost:%u\", \"127.0.0.1:%u\", \"[::1]:%u\", \"%s:%u\"]\n"
-             "    profiles: [server, client-server, short]\n"
+             "    profiles: [server, client-server, short, revocable]\n"
              "    eab: optional\n"
              "    validation:\n"
              "      denied: []\n"
@@ -164,6 +173,6 @@ bool dev_front_config(struct dev *d, unsigned i)
              "        - {suffix: localhost, address: 127.0.0.1}\n"
              "        - {suffix: internal.test, address: 127.0.0.1}\n",
              d->host, port, d->private_port + i, conninfo, dev_signer_port(d), cluster_port(d, i),
-             admin, port, port, port, d->host, port, d->http_port, d->tls_alpn_port, resolver);
+             first, port, port, port, d->host, port, d->http_port, d->tls_alpn_port, resolver);
     return dev_file_write(d, name, false, text);
 }

@@ -48,18 +48,36 @@ struct partitions {
     struct store_partitions_tend tend;
 };
 
+struct crl_refresh {
+    struct job job;
+    struct store_lease_take lease;
+    struct store_crls_due due;
+    size_t at;   // in due.out
+    size_t turn; // which issuer comes next
+    bool late_said;
+    // of the CRL at hand
+    struct store_crl_entries entries;
+    struct signer_crl sign;
+    struct store_crl_commit commit;
+    int64_t issuer_end; // seconds: no CRL is good for longer
+    bool asked_again;
+};
+
 struct jobs {
     struct edge *edge;
     struct members members; // as of the last heartbeat
     struct heartbeat heartbeat;
     struct reaper reaper;
     struct partitions partitions;
+    struct crl_refresh crl_refresh;
 };
 
-// heartbeat_start, reaper_start and partitions_start begin with a first run soon.
+// heartbeat_start, reaper_start, partitions_start and crl_refresh_start begin with a first run
+// soon.
 void heartbeat_start(struct heartbeat *h, struct jobs *j);
 void reaper_start(struct reaper *r, struct jobs *j);
 void partitions_start(struct partitions *p, struct jobs *j);
+void crl_refresh_start(struct crl_refresh *c, struct jobs *j);
 // heartbeat_leave: see jobs_leave.
 void heartbeat_leave(struct heartbeat *h, void (*done)(void *ctx), void *ctx);
 // reaper_limit is how many intents one run may take: a tenth of what this front end has issued

@@ -48,6 +48,7 @@ struct jobs *jobs_start(struct edge *e)
     heartbeat_start(&j->heartbeat, j);
     reaper_start(&j->reaper, j);
     partitions_start(&j->partitions, j);
+    crl_refresh_start(&j->crl_refresh, j);
     return j;
 }
 
@@ -55,6 +56,7 @@ void jobs_quiesce(struct jobs *j)
 {
     job_quiesce(&j->reaper.job);
     job_quiesce(&j->partitions.job);
+    job_quiesce(&j->crl_refresh.job);
 }
 
 void jobs_leave(struct jobs *j, void (*done)(void *ctx), void *ctx)
@@ -77,5 +79,6 @@ void jobs_free(struct jobs *j)
     job_fini(&j->heartbeat.job);
     job_fini(&j->reaper.job);
     job_fini(&j->partitions.job);
+    job_fini(&j->crl_refresh.job);
     free(j);
 }

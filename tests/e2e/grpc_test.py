@@ -61,7 +61,7 @@ def right(dev, health, signer):
     answer = channel.call("/grpc.health.v1.Health/Check", health.HealthCheckRequest(service="certmill.signer.v1.Signer"), health.HealthCheckResponse)
     check(answer.status == health.HealthCheckResponse.SERVING, str(answer))
     described = channel.call("/certmill.signer.v1.Signer/Describe", signer.DescribeRequest(), signer.DescribeResponse)
-    check([p.name for p in described.profiles] == ["server", "client-server", "short"], str(described.profiles))
+    check([p.name for p in described.profiles] == ["server", "client-server", "short", "revocable"], str(described.profiles))
     check(all(len(p.hash) == 32 and p.issuers == [1] for p in described.profiles), "profiles")
     issuer = x509.load_der_x509_certificate(described.issuers[0].certificate)
     check(issuer == x509.load_pem_x509_certificate(read(os.path.join(folder, "issuer-1.pem"))), "the issuer is another")

@@ -142,7 +142,7 @@ def resources(dev):
     client = Client(dev)
     directory = client.get(dev.directory)
     check(directory.headers["Content-Type"] == "application/json" and set(directory.json()) >= {"newNonce", "newAccount", "newOrder", "meta"}, directory.body)  # which others: r52 of requirements_test.py
-    check(set(directory.json()["meta"]["profiles"]) == {"server", "client-server", "short"}, "profiles")
+    check(set(directory.json()["meta"]["profiles"]) == {"server", "client-server", "short", "revocable"}, "profiles")
     check(client.get(f"https://localhost:{dev.port}/dir").json() == directory.json() == client.get(f"https://localhost:{dev.port}/acme/default/directory").json(), "aliases")
     head, get = client.request("HEAD", directory.json()["newNonce"]), client.get(directory.json()["newNonce"])
     check(head.status == 200 and get.status == 204 and head.headers["Cache-Control"] == "no-store" and head.headers["Replay-Nonce"] != get.headers["Replay-Nonce"], "newNonce")

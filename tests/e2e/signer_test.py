@@ -80,7 +80,7 @@ def lifetime(pem):
 
 def new_profile(dev, pid, client, responder):
     """A profile that the signer learns by SIGHUP can be ordered."""
-    edit(dev, "acme-0.yaml", "profiles: [server, client-server, short]", "profiles: [server, client-server, short, tiny]")
+    edit(dev, "acme-0.yaml", "profiles: [server, client-server, short, revocable]", "profiles: [server, client-server, short, revocable, tiny]")
     os.kill(dev.pids("acme-0.yaml")[0], signal.SIGHUP)
     wait("acme.reloaded", lambda: logged(dev, "acme.reloaded", "acme-0.log"))
     check(sorted(client.get(dev.directory).json()["meta"]["profiles"]) == ["client-server", "server", "short"], "a profile that no signer has is advertised")
