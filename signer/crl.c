@@ -56,7 +56,7 @@ static const char *entry_wrong(const struct policy *p, const struct crl_request 
     unsigned place = (unsigned)e->serial[3] << 8 | e->serial[4];
     if (i > 0 && memcmp(r->entries[i - 1].serial, e->serial, SERIAL_LEN) >= 0)
         return "the entries are not sorted by serial, or one is there twice";
-    if (hour != r->shard / CRL_PARTS_MAX || place >> 6 != p->keys->issuer.id ||
+    if (hour != r->shard / CRL_PARTS_MAX || place >> 6 != r->issuer ||
         (place & 63) != (unsigned)p->settings->region)
         return "an entry is not of this shard's hour, issuer and region";
     if (!reason_known(e->reason)) return "an entry has a reason that is none";
@@ -65,14 +65,14 @@ static const char *entry_wrong(const struct policy *p, const struct crl_request 
     return NULL;
 }
 
-static const char *times_wrong(const struct policy *p, const struct crl_request *r, int64_t now_s)
+static const char *times_wrong(const struct issuer *issuer, const struct crl_request *r,
+                               int64_t now_s)
 {
     if (r->this_update < now_s - BACK_S)
         return "thisUpdate is more than five minutes behind this signer's clock";
     if (r->next_update <= r->this_update || r->next_update - r->this_update > LIFE_S_MAX)
         return "nextUpdate is not within 31 days behind thisUpdate";
-    if (r->next_update > p->keys->issuer.cert.not_after)
-        return "nextUpdate is behind the issuer's end";
+    if (r->next_update > issuer->cert.not_after) return "nextUpdate is behind the issuer's end";
     if (r->shard / CRL_PARTS_MAX > (uint64_t)now_s / HOUR_S + 2)
         return "the shard is of an hour that is far ahead";
     return NULL;
@@ -81,11 +81,11 @@ static const char *times_wrong(const struct policy *p, const struct crl_request 
 enum crl_verdict crl_judge(const struct policy *p, const struct crl_request *r,
                            const struct journal_crl *last, int64_t now_s, const char **note)
 {
+    const struct issuer *issuer = keystore_issuer(p->keys, r->issuer);
     struct urls urls;
     urls_of(&urls, p);
     *note = "the issuer is another one here";
-    if (r->issuer != p->keys->issuer.id ||
-        memcmp(r->issuer_cert_hash, p->keys->issuer.certificate_hash, HASH_LEN) != 0)
+    if (issuer == NULL || memcmp(r->issuer_cert_hash, issuer->certificate_hash, HASH_LEN) != 0)
         return CRL_MISMATCH;
     *note = "no profile here has a crl_url";
     if (urls.count == 0) return CRL_MISMATCH;
@@ -93,7 +93,7 @@ enum crl_verdict crl_judge(const struct policy *p, const struct crl_request *r,
     if (r->this_update > now_s + AHEAD_S) return CRL_BUSY;
     *note = "a CRL has at most 16384 entries here: raise crl_parts";
     if (r->count > CRL_ENTRIES_MAX) return CRL_REFUSED;
-    if ((*note = times_wrong(p, r, now_s)) != NULL) return CRL_REFUSED;
+    if ((*note = times_wrong(issuer, r, now_s)) != NULL) return CRL_REFUSED;
     for (size_t i = 0; i < r->count; i++)
         if ((*note = entry_wrong(p, r, i)) != NULL) return CRL_REFUSED;
     *note = "a CRL of this shard with this number, or a later thisUpdate, was signed already";
@@ -194,7 +194,7 @@ static int place_add(CBB *list, const struct urls *urls, const struct crl_reques
 
 static int tbs_add(CBB *out, const struct policy *p, const struct crl_request *r)
 {
-    const struct issuer *issuer = &p->keys->issuer;
+    const struct issuer *issuer = keystore_issuer(p->keys, r->issuer);
     struct urls urls;
     CBB tbs, tagged, list;
     urls_of(&urls, p);
@@ -256,7 +256,7 @@ static const char *places_wrong(const struct crl *c, const struct policy *p,
 
 static const char *wrong(const struct crl *c, const struct policy *p, const struct crl_request *r)
 {
-    const struct issuer *issuer = &p->keys->issuer;
+    const struct issuer *issuer = keystore_issuer(p->keys, r->issuer);
     if (!slice_eq(c->issuer, issuer->cert.subject))
         return "the issuer's name is not copied byte for byte";
     if (c->this_update != r->this_update || c->next_update != r->next_update)
@@ -273,9 +273,11 @@ const char *crl_lint(struct slice tbs, const struct policy *p, const struct crl_
     struct buf whole;
     struct crl c;
     const char *note = "it cannot be read back";
+    const struct issuer *issuer = keystore_issuer(p->keys, r->issuer);
+    if (issuer == NULL) return "the issuer is another one here";
     // The reader takes whole CRLs: this one is given a signature that nothing looks at.
     buf_init(&whole, CRL_DER_MAX + 1024);
-    struct err e = certificate_build(&whole, tbs, p->keys->issuer.algorithm, SLICE_LIT("lint"));
+    struct err e = certificate_build(&whole, tbs, issuer->algorithm, SLICE_LIT("lint"));
     if (!failed(e)) e = crl_parse(&c, &note, buf_slice(&whole));
     const char *found = failed(e) ? note : wrong(&c, p, r);
     buf_fini(&whole);

@@ -51,7 +51,7 @@ static bool judged(struct crl_sign *c, const struct crl_request *r)
                                     [CRL_MISMATCH] = STATUS(MISMATCH),
                                     [CRL_NUMBER] = STATUS(NUMBER_USED),
                                     [CRL_BUSY] = STATUS(BUSY)};
-    const struct journal_crl *last = journal_crl_find(c->journal, r->shard);
+    const struct journal_crl *last = journal_crl_find(c->journal, r->issuer, r->shard);
     const char *note = "";
     enum crl_verdict v = crl_judge(c->policy, r, last, c->now_s, &note);
     c->response.last_number = last == NULL ? 0 : last->number;
@@ -72,7 +72,7 @@ static bool made(struct crl_sign *c, const struct crl_request *r, struct slice *
         LOG(c->log, &EVENT_SIGNER_CRL_LINT, wrong, LOG_INT("shard", (int64_t)r->shard));
         return answer(c, STATUS(REFUSED), wrong), false;
     }
-    e = engine_sign_crl(&c->der, &c->policy->keys->issuer, *out_tbs, NULL);
+    e = engine_sign_crl(&c->der, keystore_issuer(c->policy->keys, r->issuer), *out_tbs, NULL);
     if (!failed(e)) return true;
     LOG(c->log, &EVENT_SIGNER_FAULT, err_text(e), LOG_ERR("error", e));
     return answer(c, STATUS(BUSY), "a signature could not be made, or did not verify"), false;
@@ -92,7 +92,7 @@ static bool journalled(struct crl_sign *c, const struct crl_request *r, struct s
                        struct slice tbs, const char *caller)
 {
     struct journal_record record = {.kind = JOURNAL_CRL,
-                                    .order = journal_crl_key(r->shard, r->number),
+                                    .order = journal_crl_key(r->issuer, r->shard, r->number),
                                     .time_s = r->this_update,
                                     .caller = slice_str(caller),
                                     .intent = request,
@@ -118,9 +118,9 @@ bool crl_sign_run(struct crl_sign *c, const Request *q, const char *caller, stru
     answer(c, STATUS(SIGNED), "");
     c->response.crl.data = (uint8_t *)(uintptr_t)buf_slice(&c->der).p;
     c->response.crl.len = buf_len(&c->der);
-    LOG(c->log, &EVENT_SIGNER_CRL, NULL, LOG_INT("shard", (int64_t)r.shard),
-        LOG_INT("number", (int64_t)r.number), LOG_INT("entries", r.count),
-        LOG_STR("caller", caller));
+    LOG(c->log, &EVENT_SIGNER_CRL, NULL, LOG_INT("issuer", r.issuer),
+        LOG_INT("shard", (int64_t)r.shard), LOG_INT("number", (int64_t)r.number),
+        LOG_INT("entries", r.count), LOG_STR("caller", caller));
     return true;
 }
 

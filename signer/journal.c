@@ -63,9 +63,13 @@ size_t journal_room(struct journal *j, int64_t now_s)
 
 // ---- CRLs
 
-struct id journal_crl_key(uint64_t shard, uint64_t number)
+// shard_key keeps the shards of all issuers in one order, by hour first: the oldest go first.
+static uint64_t shard_key(uint16_t issuer, uint64_t shard) { return shard << 16 | issuer; }
+
+struct id journal_crl_key(uint16_t issuer, uint64_t shard, uint64_t number)
 {
     struct id id;
+    shard = shard_key(issuer, shard);
     for (int i = 0; i < 8; i++) id.b[i] = (uint8_t)(shard >> (56 - 8 * i));
     for (int i = 0; i < 8; i++) id.b[8 + i] = (uint8_t)(number >> (56 - 8 * i));
     return id;
@@ -93,8 +97,9 @@ static size_t crl_place(const struct journal *j, uint64_t shard)
     return low;
 }
 
-const struct journal_crl *journal_crl_find(const struct journal *j, uint64_t shard)
+const struct journal_crl *journal_crl_find(const struct journal *j, uint16_t issuer, uint64_t shard)
 {
+    shard = shard_key(issuer, shard);
     size_t at = crl_place(j, shard);
     return at < j->crl_count && j->crls[at].shard == shard ? &j->crls[at] : NULL;
 }

@@ -17,7 +17,7 @@ enum {
     JOURNAL_NOTE_MAX = 512
 };
 // JOURNAL_RENEWED: a certificate of one of our own programs; there is no order, the intent is the
-// request that came. JOURNAL_CRL: a CRL, whose shard and number stand in place of the order
+// request that came. JOURNAL_CRL: a CRL, whose shard, issuer and number stand in place of the order
 // (journal_crl_key); the intent is the request without its entries, the certificate is the CRL.
 enum journal_kind { JOURNAL_SIGNED = 1, JOURNAL_BURNED = 2, JOURNAL_RENEWED = 3, JOURNAL_CRL = 4 };
 
@@ -47,8 +47,8 @@ struct journal_entry {
 // heart; of those before them, whose certificates have ended, nothing is asked.
 enum { JOURNAL_CRLS_MAX = 65536 };
 struct journal_crl {
-    uint64_t shard, number;
-    int64_t this_update; // of the record: the time of signing
+    uint64_t shard, number; // of the issuer whose id is in the lowest 16 bits of `shard`
+    int64_t this_update;    // of the record: the time of signing
 };
 
 struct journal_options {
@@ -94,8 +94,9 @@ RESULT journal_certificate(const struct journal *j, const struct journal_entry *
                            struct slice *out);
 // journal_crl_key is what stands in place of the order of a CRL; journal_crl_find the newest CRL of
 // a shard (of this batch, too), NULL: none is known.
-struct id journal_crl_key(uint64_t shard, uint64_t number);
-const struct journal_crl *journal_crl_find(const struct journal *j, uint64_t shard);
+struct id journal_crl_key(uint16_t issuer, uint64_t shard, uint64_t number);
+const struct journal_crl *journal_crl_find(const struct journal *j, uint16_t issuer,
+                                           uint64_t shard);
 // journal_room is how many more orders the index can take now; what has no room must be refused as
 // busy, because an order that is not in the index could be signed a second time.
 size_t journal_room(struct journal *j, int64_t now_s);

@@ -26,7 +26,7 @@ static struct profile_settings two[2];
 static const char *former[] = {"http://old.test/crl", "http://crl.test/crl"};
 static struct signer_settings settings;
 static struct profiles profiles;
-static struct policy policy = {&settings, &profiles, &keys};
+static struct policy policy = {.settings = &settings, .profiles = &profiles, .keys = &keys};
 static struct crl_revoked entries[4];
 
 static void world_make(enum key_type type, unsigned bits)
@@ -194,7 +194,7 @@ static void refuses_for_each_reason(void **state)
     struct signer_settings bare = {.region = 5, .profiles = {two, 1}};
     struct profiles plain = {0};
     assert_ok(profiles_take(&plain, &bare, FIXTURE_NOW_S));
-    const struct policy poor = {&bare, &plain, &keys};
+    const struct policy poor = {.settings = &bare, .profiles = &plain, .keys = &keys};
     assert_int_equal(crl_judge(&poor, &r, NULL, FIXTURE_NOW_S, &note), CRL_MISMATCH);
     profiles_fini(&plain);
 }
@@ -459,18 +459,22 @@ static void many_shards_are_remembered_in_any_order(void **state)
     rig_open(&rig);
     for (unsigned i = 0; i < 500; i++) {
         struct journal_record r = {
-            .kind = JOURNAL_CRL, .order = journal_crl_key(i * 7919 % 500, 1000 + i), .time_s = 1};
+            .kind = JOURNAL_CRL,
+            .order = journal_crl_key((uint16_t)(i % 3), i * 7919 % 500, 1000 + i),
+            .time_s = 1};
         assert_ok(journal_add(&rig.journal, &r));
     }
     assert_ok(journal_sync(&rig.journal));
     rig_close(&rig);
     rig_open(&rig);
     for (unsigned i = 0; i < 500; i++) {
-        const struct journal_crl *c = journal_crl_find(&rig.journal, i * 7919 % 500);
+        const struct journal_crl *c = journal_crl_find(&rig.journal, (uint16_t)(i % 3),
+                                                       i * 7919 % 500);
         assert_non_null(c);
         assert_int_equal(c->number, 1000 + i);
     }
-    assert_null(journal_crl_find(&rig.journal, 500));
+    assert_null(journal_crl_find(&rig.journal, 0, 500));
+    assert_null(journal_crl_find(&rig.journal, 3, 0)); // another issuer's
     rig_close(&rig);
     fixture_folder_remove(rig.folder);
 }
