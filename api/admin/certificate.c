@@ -231,3 +231,86 @@ void admin_cert_show(struct admin_call *c)
     else
         admin_fail(c, 400, "\"serial\" is not of 40 hexadecimal digits");
 }
+
+// ---- revoke
+
+// The reasons that a CA gives, by their number (RFC 5280 section 5.3.1): hold and its end would
+// need delta CRLs, and a CA's own key is not a certificate's.
+static const char *const reasons[] = {
+    "unspecified", "keyCompromise",        NULL, "affiliationChanged",
+    "superseded",  "cessationOfOperation", NULL, NULL,
+    NULL,          "privilegeWithdrawn"};
+enum { REASON_COUNT = sizeof reasons / sizeof reasons[0] };
+
+static const struct admin_field revocation_fields[] = {
+    {"serial", ADMIN_TEXT, false, NULL, "Hexadecimal, 40 digits."},
+    {"reason", ADMIN_TEXT, false, NULL, "Why, as RFC 5280 names it."},
+    {"revoked", ADMIN_TIME, false, NULL, "When it was revoked."},
+    {0}};
+const struct admin_schema revocation_schema = {"Revocation", revocation_fields};
+
+const struct admin_param cert_revoke_params[] = {
+    {"serial", ADMIN_TEXT, ADMIN_PATH, true, .value = "SERIAL",
+     .help = "The serial in hexadecimal; colons between octets do not count."},
+    {"reason", ADMIN_TEXT, ADMIN_BODY, .value = "REASON",
+     .choice = "unspecified|keyCompromise|affiliationChanged|superseded|cessationOfOperation|"
+               "privilegeWithdrawn",
+     .help = "unspecified (unless given), keyCompromise, affiliationChanged, superseded, "
+             "cessationOfOperation or privilegeWithdrawn."},
+    {0}};
+
+struct revoke_call {
+    struct store_revoke revoke;
+    struct admin_call *c;
+};
+
+static const char *reason_text(unsigned reason)
+{
+    return reason < REASON_COUNT && reasons[reason] != NULL ? reasons[reason] : "another";
+}
+
+static void revoked_respond(struct revoke_call *v)
+{
+    char serial[SERIAL_TEXT_LEN + 1];
+    struct json_out o;
+    serial_text(serial, v->revoke.serial);
+    admin_begin(v->c, &o);
+    json_object_begin(&o);
+    admin_put_slice(&o, "serial", slice_str(serial));
+    admin_put_slice(&o, "reason", slice_str(reason_text(v->revoke.out.reason)));
+    admin_put_time(&o, "revoked", v->revoke.out.revoked_at_us);
+    json_object_end(&o);
+    admin_respond(v->c, &o);
+}
+
+static void on_revoked(struct store_cmd *cmd, struct err err)
+{
+    struct revoke_call *v = LIST_OWNER(LIST_OWNER(cmd, struct store_revoke, cmd),
+                                       struct revoke_call, revoke);
+    if (failed(err))
+        admin_fail_err(v->c, err);
+    else if (v->revoke.outcome == REVOCATION_MADE)
+        revoked_respond(v);
+    else if (v->revoke.outcome == REVOCATION_ALREADY)
+        admin_fail(v->c, 409, "the certificate was revoked already, with reason %s",
+                   reason_text(v->revoke.out.reason));
+    else if (v->revoke.outcome == REVOCATION_EXPIRED)
+        admin_fail(v->c, 409, "the certificate has ended: there is nothing to revoke");
+    else
+        admin_fail(v->c, 404, "there is no certificate of this serial");
+}
+
+void admin_cert_revoke(struct admin_call *c)
+{
+    const struct admin_value *reason = admin_value(c, "reason");
+    struct revoke_call *v = ADMIN_NEW(c, struct revoke_call);
+    if (v == NULL) return;
+    v->c = c;
+    v->revoke.cmd = (struct store_cmd){.done = on_revoked, .arena = c->arena};
+    for (unsigned i = 0; reason->present && i < REASON_COUNT; i++)
+        if (reasons[i] != NULL && slice_eq_str(reason->text, reasons[i])) v->revoke.reason = i;
+    if (serial_read(v->revoke.serial, admin_value(c, "serial")->text))
+        store_revoke(c->edge->store, &v->revoke);
+    else
+        admin_fail(c, 400, "\"serial\" is not of 40 hexadecimal digits");
+}

@@ -20,7 +20,7 @@ static const struct {
     {"migrate", migrate_main, "bring a database to this version's schema"},
     {"eab", eab_main, "keys for external account binding: create, list, show, disable ..."},
     {"account", account_main, "accounts: list, show, deactivate"},
-    {"cert", cert_main, "certificates: list, show, export, renew early"},
+    {"cert", cert_main, "certificates: list, show, export, revoke, renew early"},
     {"renewal", renewal_main, "rules by which renewals were moved: list, cancel"},
     {"openapi", openapi_main, "print the admin operations as an OpenAPI document"},
     {"config", config_main, "check a front end's configuration, or print its reference"},

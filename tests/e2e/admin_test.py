@@ -271,6 +271,18 @@ def certificates(a, account, chain):
             check(a.send(operation, path)[0] == 400, f"{operation} {wrong}")
 
 
+def revocations(dev, a):
+    serial = a.call("cert_list", name="two.internal.test")["items"][0]["serial"]
+    a.call("cert_revoke", 400, serial=serial, reason="certificateHold")
+    a.call("cert_revoke", 400, serial="07")
+    a.call("cert_revoke", 404, serial="07" + "0" * 38)
+    revoked = a.call("cert_revoke", serial=serial, reason="superseded")
+    check(revoked["serial"] == serial and revoked["reason"] == "superseded", str(revoked))
+    check("superseded" in a.call("cert_revoke", 409, serial=serial)["detail"], "the first revocation stays as it is")
+    check(dev.psql(f"SELECT reason FROM revocations WHERE serial = decode('{serial}', 'hex')") == "4", "it is not kept")
+    print("a certificate revoked")
+
+
 def renewals(a):
     certificate = a.call("cert_list", limit=1)["items"][0]
     at = certificate["not_before"]
@@ -463,6 +475,7 @@ with Dev() as dev:
     imported = imports(admin)
     accounts(dev, admin, responder)
     renewals(admin)
+    revocations(dev, admin)
     door(dev, admin)
     by_others(dev, imported)
     renewed(dev)
