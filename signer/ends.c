@@ -28,14 +28,13 @@ static bool fits(const struct keystore *k, const struct profile *p, int64_t now_
     return now_s + (s->validity_ms - s->backdate_ms) / 1000 - 1 <= last_of(k, p);
 }
 
-// longest is the end of the issuing CA that lives longest.
-static int64_t longest(const struct keystore *k)
+// longest is the issuing CA that lives longest: while it lives, there is one.
+static const struct issuer *longest(const struct keystore *k)
 {
-    const struct issuer *each;
-    int64_t last = 0;
+    const struct issuer *each, *best = &k->issuer;
     for (size_t i = 0; (each = keystore_issuer_at(k, i)) != NULL; i++)
-        if (each->cert.not_after > last) last = each->cert.not_after;
-    return last;
+        if (each->cert.not_after > best->cert.not_after) best = each;
+    return best;
 }
 
 struct err ends_fit(char note[KEYSTORE_NOTE_MAX], const struct keystore *k,
@@ -49,7 +48,7 @@ struct err ends_fit(char note[KEYSTORE_NOTE_MAX], const struct keystore *k,
              "the issuing CA's certificate ends in %lld s, before the certificates of any profile "
              "would: add one (`certmill-signer add-issuer`) and name it in the profiles' "
              "`issuers`, or shorten `validity`",
-             (long long)(longest(k) - now_s));
+             (long long)(longest(k)->cert.not_after - now_s));
     return ERR(EXPIRED_CA);
 }
 
@@ -73,13 +72,16 @@ static void profiles_report(struct shard *shard, const struct keystore *k, const
 void ends_report(struct shard *shard, const struct keystore *k, const struct identity *own,
                  const struct profiles *p, int64_t now_s, int64_t *said_day)
 {
+    const struct issuer *last = longest(k);
+    char name[32];
+    snprintf(name, sizeof name, "issuer-%u.pem", last->id);
     const struct {
         const struct metric *metric;
         const char *name;
         int64_t not_before, not_after;
         bool is_ca;
     } rows[] = {
-        {&METRIC_SIGNER_END_ISSUER, "issuing CA", k->issuer.cert.not_before, longest(k), true},
+        {&METRIC_SIGNER_END_ISSUER, name, last->cert.not_before, last->cert.not_after, true},
         {&METRIC_SIGNER_END_ROOT, "root.pem", k->issuer.root_not_before, k->issuer.root_not_after,
          true},
         {&METRIC_SIGNER_END_INTERNAL_ROOT, "internal-root.pem", k->internal_not_before,
