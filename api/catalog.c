@@ -90,6 +90,7 @@ static struct err issuer_add(struct catalog *c, const struct signer_issuer *s)
     copy->subject = cert.subject;
     copy->spki = cert.spki;
     copy->ski = cert.ski;
+    copy->not_before = cert.not_before;
     copy->not_after = cert.not_after;
     c->issuer_count++;
     return OK;

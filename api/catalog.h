@@ -10,7 +10,7 @@
 struct catalog_issuer {
     struct signer_issuer signer;
     struct slice subject, spki, ski; // of the issuing certificate
-    int64_t not_after;               // of it, seconds
+    int64_t not_before, not_after;   // of it, seconds
 };
 
 struct catalog {

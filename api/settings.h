@@ -7,6 +7,7 @@
 enum { TENANT_NAME_MAX = 63 };
 
 // enum eab_mode: external account binding of new accounts.
+enum dates_mode { DATES_REFUSE, DATES_CLAMP };
 enum eab_mode { EAB_OFF, EAB_OPTIONAL, EAB_REQUIRED };
 
 struct tls_files_settings {
@@ -45,6 +46,7 @@ struct tenant_settings {
     int64_t issuer;              // 0: those of the profile
     int64_t order_ms, authz_ms, authz_valid_ms; // lifetimes
     bool reuse;                                 // orders take over valid authorizations
+    int dates;                                  // enum dates_mode
     bool pre_authorization;                     // newAuthz
     int64_t reuse_left_ms;                      // of those that last so long
     struct config_list challenges;              // const char *: names of those that are offered

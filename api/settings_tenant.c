@@ -232,6 +232,7 @@ static const struct setting validation_rows[] = {
     {0},
 };
 
+static const char *const dates_choices[] = {"refuse", "clamp", NULL};
 static const char *const eab_choices[] = {"off", "optional", "required", NULL};
 
 static const char *const what_choices[] = {"new_account", "new_order", "failed_validation", NULL};
@@ -381,6 +382,14 @@ const struct setting tenant_rows[] = {
      .min = 60000,
      .max = 604800000,
      .help = "How long an authorization must still last to be taken over."},
+    {.key = "dates",
+     .type = SETTING_ENUM,
+     IN(struct tenant_settings, dates),
+     .default_text = "refuse",
+     .choices = dates_choices,
+     .help = "notBefore and notAfter of an order are honoured within the profile: a beginning at "
+             "most 50 minutes past and not ahead, an end within the profile's validity. Outside "
+             "of that, refuse: the order is refused; clamp: the nearest date that can be had."},
     {.key = "pre_authorization",
      .type = SETTING_BOOL,
      IN(struct tenant_settings, pre_authorization),

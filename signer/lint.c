@@ -157,8 +157,9 @@ static const char *wrong(const struct cert *c, const struct intent *in, const st
     if (c->subject.n != 2) return "the subject is not empty";
     if (c->not_before != in->not_before || c->not_after != in->not_after)
         return "the dates are not the intent's";
-    if (c->not_after - c->not_before + 1 != p->settings->validity_ms / 1000)
-        return "the validity is not the profile's";
+    if (c->not_after < c->not_before) return "it would end before it begins";
+    if (c->not_after - c->not_before + 1 > p->settings->validity_ms / 1000)
+        return "the validity is longer than the profile's";
     if (c->not_after > issuer->cert.not_after || c->not_before < issuer->cert.not_before)
         return "it would not lie within the issuer's life";
     if (!slice_eq(c->spki, in->spki)) return "the key is not the intent's";

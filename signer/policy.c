@@ -95,8 +95,9 @@ const char *policy_judge(const struct policy *policy, const char *role, const st
         (in->crl_shard < crl_shard_of(in->not_before, 0) ||
          in->crl_shard - crl_shard_of(in->not_before, 0) >= (uint64_t)p->settings->crl_parts))
         return "the CRL shard is not one of the hour of notBefore";
-    if (in->not_after - in->not_before + 1 != p->settings->validity_ms / 1000)
-        return "the validity is not the profile's";
+    if (in->not_after < in->not_before) return "the certificate would end before it begins";
+    if (in->not_after - in->not_before + 1 > p->settings->validity_ms / 1000)
+        return "the validity is longer than the profile's";
     if (in->not_after > issuer->cert.not_after || in->not_before < issuer->cert.not_before)
         return "the certificate would not lie within the issuer's life";
     if (in->not_before < now_s - BACK_S)

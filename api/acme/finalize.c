@@ -1,6 +1,7 @@
 // finalize: the CSR against the order, the intent committed, and the answer in the POST when the
 // certificate comes quickly (RFC 8555 section 7.4; steps e1, e2 and e5 of design.md section 4).
 #include "api/acme/caa_recheck.h"
+#include "api/acme/dates.h"
 #include "api/acme/handlers.h"
 #include "api/acme/key_judge.h"
 #include "api/acme/order.h"
@@ -133,8 +134,9 @@ static void on_intent(struct store_cmd *cmd, struct err err)
 
 // intent_fill: everything the certificate is a function of, once and for all.
 static void intent_fill(struct finalize *f, const struct order_row *row,
-                        const struct signer_profile *p, const struct signer_issuer *issuer)
+                        const struct signer_profile *p, const struct catalog_issuer *ca)
 {
+    const struct signer_issuer *issuer = &ca->signer;
     struct edge *e = f->r->edge;
     struct intent *in = &f->create.intent;
     int64_t now = edge_db_now_us(e) / 1000000;
@@ -150,9 +152,10 @@ static void intent_fill(struct finalize *f, const struct order_row *row,
                           .template_version = p->template_version,
                           .issuer = issuer->id,
                           .region = (uint8_t)e->front->settings->region,
-                          .serial_key_generation = issuer->serial_key_generation,
-                          .not_before = now - p->backdate_s,
-                          .not_after = now - p->backdate_s + p->validity_s - 1};
+                          .serial_key_generation = issuer->serial_key_generation};
+    (void)dates_decide(&in->not_before, &in->not_after, p->validity_s, p->backdate_s,
+                       ca->not_before, row->not_before, row->not_after, now,
+                       f->r->tenant->settings->dates == DATES_CLAMP); // dates_fit: they can be had
     memcpy(in->profile_hash, p->hash, HASH_LEN);
     memcpy(in->issuer_cert_hash, issuer->certificate_hash, HASH_LEN);
     shard_random(e->shard, in->salt, SALT_LEN);
@@ -276,8 +279,8 @@ static void decide(struct finalize *f)
     else if (!key_kind_allowed(p, f->csr.kind))
         request_fail(r, PROBLEM_BAD_CSR, "the profile does not take keys of kind %s",
                      public_key_kind_text(f->csr.kind));
-    else {
-        intent_fill(f, row, p, &issuer->signer);
+    else if (dates_fit(r, row, issuer->not_before)) {
+        intent_fill(f, row, p, issuer);
         caa_recheck(r, row->authzs, row->authz_count, on_caa, f);
     }
 }

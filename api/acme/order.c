@@ -25,6 +25,16 @@ static void identifiers_put(struct request *r, struct json_out *o, struct slice 
     json_array_end(o);
 }
 
+// date_put shows a date as it was asked for (RFC 8555 section 7.1.3).
+static void date_put(struct json_out *o, const char *name, int64_t unix_s)
+{
+    char time[TIME_TEXT_LEN + 1];
+    if (unix_s == 0) return;
+    request_time(time, unix_s);
+    json_key(o, name);
+    json_put_str(o, time);
+}
+
 static void order_put(struct request *r, struct json_out *o, const struct order_row *row,
                       enum order_status status)
 {
@@ -36,6 +46,8 @@ static void order_put(struct request *r, struct json_out *o, const struct order_
     request_time(time, row->expires_at_us / 1000000);
     json_key(o, "expires");
     json_put_str(o, time);
+    date_put(o, "notBefore", row->not_before);
+    date_put(o, "notAfter", row->not_after);
     identifiers_put(r, o, row->identifiers);
     if (row->profile.n > 0) {
         json_key(o, "profile");

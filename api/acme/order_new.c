@@ -1,5 +1,6 @@
 // order_new: newOrder (RFC 8555 section 7.4).
 #include "api/acme/binding.h"
+#include "api/acme/dates.h"
 #include "api/acme/handlers.h"
 #include "api/acme/identifiers.h"
 #include "api/acme/limits.h"
@@ -62,24 +63,6 @@ static bool profile_take(struct request *r, struct slice *out, const struct eab_
                  found ? "the account's external account binding key does not allow this profile"
                        : "this profile is not offered; the directory's meta.profiles lists those "
                          "that are");
-    return false;
-}
-
-// dates_refused: this server fixes the validity by the profile. A client that says nothing, or the
-// year 1 for "unset", goes on.
-static bool dates_refused(struct request *r)
-{
-    static const char *const names[] = {"notBefore", "notAfter"};
-    for (size_t i = 0; i < 2; i++) {
-        struct slice s;
-        struct json j = json_get(r->payload, names[i]);
-        if (!json_present(j)) continue;
-        if (!failed(json_string(j, &s)) && slice_starts(s, SLICE_LIT("0001-"))) continue;
-        request_fail(r, PROBLEM_MALFORMED,
-                     "\"%s\" cannot be asked for here: the validity is the profile's; leave it out",
-                     names[i]);
-        return true;
-    }
     return false;
 }
 
@@ -162,7 +145,8 @@ static void on_key(struct request *r, const struct eab_row *key)
     if (!profile_take(r, &n->create.order.profile, key)) return;
     binding_key_allows(r, key, &n->asked);
     identifiers_fit_profile(r, &n->asked, n->create.order.profile);
-    if (refusals_answer(r, &n->asked.refused) || !order_fill(r, n, n->asked.ids, n->asked.count))
+    if (refusals_answer(r, &n->asked.refused) || !dates_fit(r, &n->create.order, 0) ||
+        !order_fill(r, n, n->asked.ids, n->asked.count))
         return;
     n->create.cmd = (struct store_cmd){.done = on_created, .arena = request_arena(r)};
     n->create.key_version = r->key_version;
@@ -178,7 +162,8 @@ void order_new(struct request *r)
     struct order_new *n = REQUEST_NEW(r, struct order_new);
     if (n == NULL) return;
     n->r = r;
-    if (!identifiers_take(r, &n->asked) || dates_refused(r)) return; // answered, and `r` is gone
+    if (!identifiers_take(r, &n->asked) || !dates_take(r, &n->create.order))
+        return; // answered, and `r` is gone
     r->user = n;
     binding_key_read(r, on_key);
 }

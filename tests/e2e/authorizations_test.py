@@ -1,9 +1,12 @@
 """authorizations: orders that take over the valid authorizations of their account: renewals of lego and certbot without a second validation, and many orders that hold one while it is given back."""
 import concurrent.futures
+import datetime
 import os
 import signal
 import subprocess
 import time
+
+from cryptography import x509
 
 from certmill import Client, Dev, Responder, b64, check, csr_make
 
@@ -142,6 +145,21 @@ def before_the_order(dev):
     responder.close()
 
 
+def clamped(dev):
+    """Where a tenant clamps dates, what lies outside the profile becomes the nearest that can be had."""
+    tenant_set(dev, 0, "dates: clamp")
+    responder, client = Responder(dev.http_port, dev), Client(dev)
+    client.register()
+    order = client.new_order(["clamped.internal.test"], notBefore="2001-01-01T00:00:00Z", notAfter="2101-01-01T00:00:00Z")
+    check((order["notBefore"], order["notAfter"]) == ("2001-01-01T00:00:00Z", "2101-01-01T00:00:00Z"), str(order))
+    client.authorize(order, responder)
+    chain = client.finish(order, ["clamped.internal.test"]).split("-----BEGIN")[1:3]
+    cert, issuer = (x509.load_pem_x509_certificate(("-----BEGIN" + pem).encode()) for pem in chain)
+    begin, end = (t.replace(tzinfo=datetime.timezone.utc).timestamp() for t in (cert.not_valid_before, cert.not_valid_after))
+    check(end - begin == 86399 and cert.not_valid_before == issuer.not_valid_before, f"{cert.not_valid_before} {cert.not_valid_after}: the CA is new, and began at {issuer.not_valid_before}")
+    responder.close()
+
+
 if __name__ == "__main__":
     with Dev(fronts=2, options=["--test-seams"], history=True) as dev:
         for front in (0, 1):
@@ -157,5 +175,6 @@ if __name__ == "__main__":
         before_the_order(dev)
         tenant_set(dev, 0, "authorization_reuse: true")
         renewals(dev)
+        clamped(dev)
         check("certmill_authorizations_reused_total 5\n" in dev.private("/metrics")[1], "the metric does not count them")
     print("authorizations: ok")

@@ -258,14 +258,23 @@ def r33(dev, _):
     check(set(order) - {"url"} == {"status", "expires", "identifiers", "profile", "authorizations", "finalize"} and order["status"] == "pending", str(order))
 
 
-def r34(dev, _):
+def r34(dev, responder):
     client = Strict(dev)
     client.register()
     unset = "0001-01-01T00:00:00Z"
-    client.new_order(["year-one.internal.test"], notBefore=unset, notAfter=unset)
-    for name in ("notBefore", "notAfter"):
-        answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": "dated.internal.test"}], name: "2031-01-01T00:00:00Z"})
-        check(answer.status == 400 and answer.type() == "malformed" and f'"{name}" cannot be asked for' in answer.json()["detail"], answer.body)
+    order = client.new_order(["year-one.internal.test"], notBefore=unset, notAfter=unset)
+    check("notBefore" not in order and "notAfter" not in order, str(order))
+    for name, value, text in (("notBefore", "2031-01-01T00:00:00Z", "ahead"), ("notBefore", "2021-01-01T00:00:00Z", "past"), ("notAfter", "2031-01-01T00:00:00Z", "profile"), ("notAfter", "2021-01-01T00:00:00Z", "minute"), ("notAfter", "soon", '"notAfter"'), ("notBefore", 17, '"notBefore"')):
+        answer = client.post(client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": "dated.internal.test"}], name: value})
+        check(answer.status == 400 and answer.type() == "malformed" and text in answer.json()["detail"], answer.body)
+    begin = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(seconds=30)
+    end = begin + datetime.timedelta(hours=2)
+    dates = {"notBefore": begin.isoformat().replace("+00:00", ".5Z"), "notAfter": end.isoformat()}
+    order = client.new_order(["dated.internal.test"], **dates)
+    check(order["notBefore"] == begin.isoformat().replace("+00:00", "Z") and order["notAfter"] == end.isoformat().replace("+00:00", "Z"), str(order))
+    client.authorize(order, responder)
+    cert = x509.load_pem_x509_certificate(client.finish(order, ["dated.internal.test"]).encode())
+    check((cert.not_valid_before, cert.not_valid_after) == (begin.replace(tzinfo=None), end.replace(tzinfo=None)), f"{cert.not_valid_before} {cert.not_valid_after}, not {begin} {end}")
 
 
 def r35(dev, _):

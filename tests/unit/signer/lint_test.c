@@ -757,7 +757,11 @@ static void refuses_intents_outside_the_rules(void **state)
     struct intent in = base(&arena, &plain);
     in.not_after++;
     serial_of(serial, &in);
-    assert_says(linted(&arena, &in, &plain, serial), "the validity is not the profile's");
+    assert_says(linted(&arena, &in, &plain, serial), "the validity is longer than the profile's");
+    in.not_after = in.not_before - 1;
+    assert_says(linted(&arena, &in, &plain, serial), "end before it begins");
+    in.not_after = in.not_before + 59; // shorter is the client's wish
+    assert_null(linted(&arena, &in, &plain, serial));
 
     in = base(&arena, &plain);
     in.not_before = issuer.cert.not_after - FIXTURE_VALIDITY_S + 2;

@@ -183,7 +183,6 @@ static void shard_none(struct intent *in) { in->crl_shard = 0; }
 static void shard_before(struct intent *in) { in->crl_shard -= CRL_PARTS_MAX; }
 static void shard_behind(struct intent *in) { in->crl_shard += CRL_PARTS_MAX; }
 static void second_more(struct intent *in) { in->not_after++; }
-static void second_less(struct intent *in) { in->not_after--; }
 static void year(struct intent *in) { in->not_after += 365 * 86400; }
 static void before_it_begins(struct intent *in) { in->not_after = in->not_before - 1; }
 static void moved(struct intent *in, int64_t not_before)
@@ -251,10 +250,9 @@ static const struct {
     {"no shard", crl_at, shard_none, STATUS(REFUSED), "CRL shard"},
     {"the shard of the hour before", crl_at, shard_before, STATUS(REFUSED), "CRL shard"},
     {"the shard of the next hour", crl_at, shard_behind, STATUS(REFUSED), "CRL shard"},
-    {"a second more", good_at, second_more, STATUS(REFUSED), "validity is not the profile's"},
-    {"a second less", good_at, second_less, STATUS(REFUSED), "validity is not the profile's"},
-    {"a year more", good_at, year, STATUS(REFUSED), "validity is not the profile's"},
-    {"an end before the beginning", good_at, before_it_begins, STATUS(REFUSED), "validity is not"},
+    {"a second more", good_at, second_more, STATUS(REFUSED), "validity is longer than the"},
+    {"a year more", good_at, year, STATUS(REFUSED), "validity is longer than the profile's"},
+    {"an end before the beginning", good_at, before_it_begins, STATUS(REFUSED), "end before it"},
     {"an hour and a second back", good_at, back_3601, STATUS(REFUSED), "more than an hour behind"},
     {"six seconds ahead", good_at, ahead_6, STATUS(BUSY), "five seconds ahead"},
     {"before 1970", good_at, in_1969, STATUS(REFUSED), "issuer's life"},
