@@ -82,6 +82,7 @@ def verdicts(dev, chain, der):
 
 
 def revocation(dev, client, responder):
+    wait_for("the first CRLs were not made", lambda: int(dev.psql("SELECT count(*) FROM crls")) >= 3)  # of a CA that has just been made
     kept, gone, by_key = (obtain(client, responder, n) for n in ("kept.internal.test", "gone.internal.test", "third.internal.test"))
     leaf, other = leaf_of(gone), leaf_of(by_key)
     url = url_of(leaf)
