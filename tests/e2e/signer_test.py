@@ -86,7 +86,7 @@ def new_profile(dev, pid, client, responder):
     check(sorted(client.get(dev.directory).json()["meta"]["profiles"]) == ["client-server", "revocable", "server", "short"], "a profile that no signer has is advertised")
     edit(dev, "signer.yaml", "  short:\n", "  tiny:\n    keys: [P-256]\n    validity: 30m\n    text: half an hour\n  short:\n")
     line = reload_signer(dev, pid)
-    check("profiles=4" in line and "generations=2" in line, line)
+    check("profiles=5" in line and "generations=2" in line, line)
     wait("the profile in the directory", lambda: "tiny" in client.get(dev.directory).json()["meta"]["profiles"])
     check(client.get(dev.directory).json()["meta"]["profiles"]["tiny"] == "half an hour", "another text")
     order = client.new_order(["t.internal.test"], profile="tiny")
