@@ -41,7 +41,7 @@ ROWS = [
     ("where orders prove control anew only what was asked for alone is taken over", "store/order_create.c", "(NOT p.alone OR h.order_id = h.id) AND ", "", ["reuse"]),
     ("an authorization outlives the partition of its order", "store/authz.c", "        !leaves_have(f->store, LEAF_AUTHZS, authz_leaf)) {", "        !leaves_have(f->store, LEAF_AUTHZS, authz_leaf) || !leaves_have(f->store, LEAF_ORDERS, order_leaf)) {", ["reuse"]),
     ("a pre-authorization needs a valid account", "store/authz_create.c", "k AS (SELECT FROM accounts WHERE id = $2 AND status = 1 AND", "k AS (SELECT FROM accounts WHERE id = $2 AND", ["reuse"]),
-    ("a pending authorization of an order is no pre-authorization", "store/authz_create.c", "(z.status IN (1, 2) AND z.order_id = z.id)", "(z.status IN (1, 2))", ["reuse"]),
+    ("a pending authorization of an order is no pre-authorization", "store/authz_create.c", "AND z.order_id \"\n            \"= z.id)", "\"\n            \")", ["reuse"]),
     ("an order becomes ready by its counter", "store/authz.c", "WHEN o.authzs_pending - s.good <= 0 THEN 2", "WHEN o.authzs_pending - s.good <= 1 THEN 2", ["store", "rules"]),
     ("one order is finalized once in a flush", "store/finalize.c", "if (intent_leaf(cmd) == leaf && flush_is_first(f, cmd, intent_order))", "if (intent_leaf(cmd) == leaf)", ["rules", "store"]),
     ("an order must be ready", "store/finalize.c", "WHEN o.status <> 2 THEN 3", "WHEN o.status <> 2 AND false THEN 3", ["store", "rules"]),
