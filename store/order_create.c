@@ -85,8 +85,8 @@ static bool held_union(char *out, size_t size, struct flush *f, int64_t leaf)
         leaf_name(name, LEAF_AUTHZS, key);
         n += (size_t)snprintf(
             out + n, size - n,
-            "%s(SELECT id, order_id, status, wildcard, expires_at FROM %s WHERE account = "
-            "p.account AND identifier = p.identifier ORDER BY id DESC LIMIT %d)",
+            "%s(SELECT id, order_id, status, wildcard, expires_at FROM %s "
+            "WHERE account = p.account AND identifier = p.identifier ORDER BY id DESC LIMIT %d)",
             n == 0 ? "" : " UNION ALL ", name, REUSE_LOOKS);
     }
     if (n == 0)
@@ -180,28 +180,28 @@ static void orders_insert(struct flush *f, int64_t leaf, int64_t replacing)
         snprintf(join, sizeof join, "JOIN %s r ON r.serial = t.replaced AND r.order_id = t.id ",
                  marks);
     if (!held_union(held, sizeof held, f, leaf)) f->unsent = true;
-    flush_add(f, &p, flush_nothing,
-              "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) t(id, "
-              "account, tenant, identifiers, profile, not_before, not_after, expires_at, "
-              "key_version, replaces, replaced)), "
-              "v AS (SELECT p.order_id, p.n, p.authz, z.id AS held, z.expires_at "
-              "FROM unnest($12, $13, $14, $15, $16, $17, $18) WITH ORDINALITY p(order_id, account, "
-              "authz, identifier, wildcard, least, alone, n) LEFT JOIN LATERAL "
-              "(SELECT h.id, h.expires_at FROM (%s) h WHERE h.status = 2 AND h.wildcard = "
-              "p.wildcard AND p.least > 0 AND (NOT p.alone OR h.order_id = h.id) AND h.expires_at "
-              "> now_us() + p.least ORDER BY "
-              "h.expires_at DESC LIMIT 1) z ON true), "
-              "w AS (SELECT order_id, string_agg(uuid_send(coalesce(held, authz)), ''::bytea "
-              "ORDER BY n) AS authzs, count(*) FILTER (WHERE held IS NULL) AS pending, "
-              "count(held) AS held, min(expires_at) AS until FROM v GROUP BY order_id) "
-              "INSERT INTO %s SELECT t.id, t.account, t.tenant, CASE WHEN coalesce(w.pending, 0) "
-              "= 0 THEN 2 ELSE 1 END, t.identifiers, coalesce(w.authzs, ''), coalesce(w.pending, "
-              "0), t.profile, t.not_before, t.not_after, '', NULL, least(t.expires_at, w.until), "
-              "now_us(), t.replaces, coalesce(w.held, 0) FROM t JOIN accounts a ON a.id = "
-              "t.account AND a.status = 1 "
-              "AND a.tenant = t.tenant AND a.key_version = t.key_version %sLEFT JOIN w ON "
-              "w.order_id = t.id ORDER BY t.id ON CONFLICT DO NOTHING",
-              held, name, join);
+    flush_add(
+        f, &p, flush_nothing,
+        "WITH t AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) t(id, "
+        "account, tenant, identifiers, profile, not_before, not_after, expires_at, "
+        "key_version, replaces, replaced)), "
+        "v AS (SELECT p.order_id, p.n, p.authz, z.id AS held, z.expires_at "
+        "FROM unnest($12, $13, $14, $15, $16, $17, $18) WITH ORDINALITY p(order_id, account, "
+        "authz, identifier, wildcard, least, alone, n) LEFT JOIN LATERAL "
+        "(SELECT h.id, h.expires_at FROM (%s) h WHERE h.status = 2 AND h.wildcard = "
+        "p.wildcard AND p.least > 0 AND (NOT p.alone OR h.order_id = h.id) "
+        "AND h.expires_at > now_us() + p.least ORDER BY h.expires_at DESC LIMIT 1) z ON true), "
+        "w AS (SELECT order_id, string_agg(uuid_send(coalesce(held, authz)), ''::bytea "
+        "ORDER BY n) AS authzs, count(*) FILTER (WHERE held IS NULL) AS pending, "
+        "count(held) AS held, min(expires_at) AS until FROM v GROUP BY order_id) "
+        "INSERT INTO %s SELECT t.id, t.account, t.tenant, CASE WHEN coalesce(w.pending, 0) "
+        "= 0 THEN 2 ELSE 1 END, t.identifiers, coalesce(w.authzs, ''), coalesce(w.pending, "
+        "0), t.profile, t.not_before, t.not_after, '', NULL, least(t.expires_at, w.until), "
+        "now_us(), t.replaces, coalesce(w.held, 0) FROM t JOIN accounts a ON a.id = "
+        "t.account AND a.status = 1 "
+        "AND a.tenant = t.tenant AND a.key_version = t.key_version %sLEFT JOIN w ON "
+        "w.order_id = t.id ORDER BY t.id ON CONFLICT DO NOTHING",
+        held, name, join);
     flush_add(f, &q, on_created,
               "SELECT id, created_at, status::bigint, authzs_pending::bigint, authzs, expires_at, "
               "authzs_held::bigint FROM %s WHERE id = ANY($1)",

@@ -11,6 +11,7 @@ import docs
 import hardening
 import headers
 import layout
+import mutants
 import places
 import rows
 import spec
@@ -215,6 +216,13 @@ class Docs(unittest.TestCase):
 
 
 class Rows(unittest.TestCase):
+    def test_mutants(self):
+        row = ("orders wait", "store/a.c", "FOR UPDATE", "", ["rules"])
+        self.assertEqual(mutants.row_problems(row, "SELECT FOR UPDATE", {"rules"}), [])
+        for text, tests, want in (("SELECT FOR SHARE", {"rules"}, "has no `FOR UPDATE` any more"), ("SELECT FOR UPDATE", {"store"}, "there is no store_rules_test")):
+            self.assertTrue(any(want in p for p in mutants.row_problems(row, text, tests)), want)
+        self.assertIn("nothing is taken out", mutants.row_problems((*row[:3], row[2], row[4]), "FOR UPDATE", {"rules"})[0])
+
     def test_rows(self):
         text = "// X(ident, ...)\nX(A, 1)\nX(B, 2)\n"
         self.assertEqual(rows.row_problems("api/metrics.def", text, {"METRIC_A", "METRIC_B"}), [])
