@@ -148,10 +148,10 @@ def lint(dev, url, chain):
         check(out.returncode == 0 and len(results) > (2 if name == "crl" else 50) and not bad, f"{name}: {bad} of {len(results)}: {out.stderr}")
 
 
-def killed(dev, client, responder, url):
-    """F32: the holder of the lease is killed; the other publishes, and no number comes twice."""
+def stopped(dev, client, responder, url):
+    """F32: a front end stands still past the lease; the other publishes, and no number comes twice, also when it goes on."""
     seen = [number_of(crl_of(url))]
-    leaf = leaf_of(obtain(client, responder, "killed.internal.test"))
+    leaf = leaf_of(obtain(client, responder, "stopped.internal.test"))
     os.kill(dev.pids("certmill-acme")[1], signal.SIGSTOP)
     revoke(client, leaf, 5)
     wait_for("nobody published", lambda: crl_of(url_of(leaf)).get_revoked_certificate_by_serial_number(leaf.serial_number) is not None, 45)
@@ -176,6 +176,6 @@ with Dev(fronts=2) as dev:
     serving(dev, url)
     others(dev, client, responder)
     lint(dev, url, obtain(client, responder, "lint.internal.test"))
-    killed(dev, client, responder, url)
+    stopped(dev, client, responder, url)
     check(int(re.search(r"certmill_crl_answers_total\{class=\"ok\"\} (\d+)", dev.private("/metrics")[1]).group(1)) > 0, "answers are not counted")
     responder.close()
