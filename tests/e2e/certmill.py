@@ -299,7 +299,8 @@ class Client:
                 records.calls.append(call)  # an attempt without an answer may have had its effect
             try:
                 if self.connection is None:
-                    self.connection = http.client.HTTPSConnection(self.host, self.port, context=self.context, timeout=30)
+                    # Longer than the 30 s after which the server itself answers 503: its answer is what tests look at.
+                    self.connection = http.client.HTTPSConnection(self.host, self.port, context=self.context, timeout=45)
                 self.connection.request(method, path, body=body, headers=headers or {})
                 response = self.connection.getresponse()
                 answer = Answer(response, response.read())
