@@ -95,6 +95,7 @@ class Run:
         self.commands("Roll the account key")
         after = self.bed.account_of(self.serial)
         check(int(after["key_version"]) == int(before["key_version"]) + 1, f"the account's key was not changed: {before} {after}")
+        time.sleep(self.client.pause)
         self.commands("Renew")
         check(self.new_certificate()["id"] == after["id"], "the certificate behind the new key is another account's")
 

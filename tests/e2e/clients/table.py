@@ -18,6 +18,7 @@ class Client:
     replaces = ()          # suites whose version asks for renewal information and says which certificate it replaces
     webroot = False        # a web server of the operator serves /var/www/html on port 80
     user = 0               # who it becomes when root starts it, where it insists on that
+    pause = 0              # seconds between two renewals, where the client cannot have them closer
     environment = ""       # settings that the test makes before each block, with the reason
 
     def prepare(self, tree):
@@ -74,6 +75,7 @@ class Dehydrated(Client):
 class Uacme(Client):
     name, webroot = "uacme", True
     certificate = "/etc/ssl/uacme/{name}/cert.pem"
+    pause = 2  # the old certificate is kept under a name with the time in seconds, and the same name twice is an error
 
 
 class AcmeTiny(Client):
