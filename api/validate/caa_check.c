@@ -1,7 +1,6 @@
 // caa_check: the relevant CAA records of a name are found by climbing its tree (RFC 8659 section 3)
 // and judged. A stage of a validation behind the challenge, or alone before an order with an older
 // authorization is finalized. Whoever does not answer forbids.
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,20 +14,6 @@ struct attempt {
     struct lookup lookup;
     char name[DNS_NAME_LEN_MAX + 1]; // being asked for
 };
-
-__attribute__((format(printf, 4, 5))) static void decide(struct attempt *a,
-                                                         enum validate_problem problem, bool again,
-                                                         const char *fmt, ...)
-{
-    struct validation *v = a->v;
-    char text[VALIDATE_DETAIL_MAX / 2];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    free(a);
-    validation_try_end(v, problem, again, "%s", text);
-}
 
 static bool account_is(const void *ctx, struct slice uri)
 {
@@ -46,9 +31,10 @@ static void judge(struct attempt *a, const struct dns_answer *answer)
                                     .ctx = r};
     char why[VALIDATE_DETAIL_MAX / 4];
     if (caa_permits(why, sizeof why, answer->records, answer->count, &asker))
-        decide(a, VALIDATE_OK, false, "ok");
+        validation_try_end(a->v, VALIDATE_OK, false, "ok");
     else
-        decide(a, VALIDATE_CAA, false, "the CAA records at %.100s forbid it: %s", a->name, why);
+        validation_try_end(a->v, VALIDATE_CAA, false, "the CAA records at %.100s forbid it: %s",
+                           a->name, why);
 }
 
 static void on_looked_up(struct lookup *l, enum lookup_outcome outcome,
@@ -59,7 +45,7 @@ static void ask(struct attempt *a)
     const struct validate_request *r = a->v->request;
     a->lookup.done = on_looked_up;
     if (!lookup_start(&a->lookup, validation_resolver(a->v), r->policy, a->name, DNS_TYPE_CAA))
-        decide(a, VALIDATE_INTERNAL, true, "no resolver could be started");
+        validation_try_end(a->v, VALIDATE_INTERNAL, true, "no resolver could be started");
 }
 
 static void on_looked_up(struct lookup *l, enum lookup_outcome outcome,
@@ -67,8 +53,9 @@ static void on_looked_up(struct lookup *l, enum lookup_outcome outcome,
 {
     struct attempt *a = LIST_OWNER(l, struct attempt, lookup);
     if (outcome == LOOKUP_FAILED) {
-        decide(a, VALIDATE_CAA, true, "whether CAA records at %.100s forbid it is not known: %s",
-               a->name, note);
+        validation_try_end(a->v, VALIDATE_CAA, true,
+                           "whether CAA records at %.100s forbid it is not known: %s", a->name,
+                           note);
         return;
     }
     if (outcome == LOOKUP_FOUND) {
@@ -77,7 +64,7 @@ static void on_looked_up(struct lookup *l, enum lookup_outcome outcome,
     }
     char *dot = strchr(a->name, '.');
     if (dot == NULL) { // the top: nobody forbids it
-        decide(a, VALIDATE_OK, false, "ok");
+        validation_try_end(a->v, VALIDATE_OK, false, "ok");
         return;
     }
     memmove(a->name, dot + 1, strlen(dot + 1) + 1);

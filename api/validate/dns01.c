@@ -36,12 +36,12 @@ static void judge(struct txt_check *c, const struct dns_answer *answer)
         if (!dns_txt_read(text, &n, answer->records[i])) continue;
         if (i == 0) txt_check_shown(first, slice_of(text, n));
         if (!slice_eq_str(slice_of(text, n), want)) continue;
-        txt_check_end(c, VALIDATE_OK, false, "ok");
+        validation_try_end(c->v, VALIDATE_OK, false, "ok");
         return;
     }
-    txt_check_end(c, VALIDATE_INCORRECT_RESPONSE, true,
-                  "none of %zu TXT records at %.100s is %s (the first is \"%s\")", answer->count,
-                  c->name, want, first);
+    validation_try_end(c->v, VALIDATE_INCORRECT_RESPONSE, true,
+                       "none of %zu TXT records at %.100s is %s (the first is \"%s\")",
+                       answer->count, c->name, want, first);
 }
 
 // account_label is base32 of the first ten octets of the SHA-256 of the account's URL, in lower

@@ -30,10 +30,10 @@ static void judge(struct txt_check *c, const struct dns_answer *answer)
     }
     if (best == PERSIST_GOOD) {
         c->v->last.until_s = until_s == INT64_MAX ? 0 : until_s;
-        txt_check_end(c, VALIDATE_OK, false, "ok");
+        validation_try_end(c->v, VALIDATE_OK, false, "ok");
     } else
-        txt_check_end(
-            c, VALIDATE_INCORRECT_RESPONSE, true,
+        validation_try_end(
+            c->v, VALIDATE_INCORRECT_RESPONSE, true,
             "none of %zu TXT records at %.100s lets the account have certificates of this "
             "CA: %s",
             answer->count, c->name, persist_verdict_text(best));

@@ -1,7 +1,6 @@
 // http01: the http-01 challenge (RFC 8555 section 8.3): GET /.well-known/acme-challenge/<token> on
 // port 80 of the name, redirects followed, the body compared with the key authorization. What is
 // fetched never gets into a message.
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,26 +42,6 @@ static void attempt_free(struct attempt *a)
     free(a);
 }
 
-// decide ends the try and tells its outcome at once; the connection ends by itself.
-__attribute__((format(printf, 4, 5))) static void decide(struct attempt *a,
-                                                         enum validate_problem problem, bool again,
-                                                         const char *fmt, ...)
-{
-    struct validation *v = a->v;
-    char text[VALIDATE_DETAIL_MAX / 2];
-    va_list ap;
-    if (v == NULL) return;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    a->v = NULL;
-    if (a->conn != NULL)
-        dial_abort(a->conn); // on_closed frees
-    else
-        attempt_free(a);
-    validation_try_end(v, problem, again, "%s", text);
-}
-
 static const char *target_text(const struct attempt *a)
 {
     static _Thread_local char text[TARGET_TEXT_MAX];
@@ -100,11 +79,12 @@ static void body_judge(struct attempt *a, struct slice body)
     struct slice thumbprint;
     bool token = token_begins(&thumbprint, a->v->request, trimmed(body));
     if (token && slice_eq(thumbprint, a->v->request->thumbprint))
-        decide(a, VALIDATE_OK, false, "ok");
+        validation_try_end(a->v, VALIDATE_OK, false, "ok");
     else
-        decide(a, VALIDATE_INCORRECT_RESPONSE, true,
-               "%s answered with %zu bytes that are not the key authorization%s", target_text(a),
-               body.n, token ? ", but one of another account's key" : "");
+        validation_try_end(a->v, VALIDATE_INCORRECT_RESPONSE, true,
+                           "%s answered with %zu bytes that are not the key authorization%s",
+                           target_text(a), body.n,
+                           token ? ", but one of another account's key" : "");
 }
 
 static unsigned url_port(const struct attempt *a, const struct url *url)
@@ -121,23 +101,25 @@ static void redirect_follow(struct attempt *a, struct slice location)
     const char *why = "";
     struct url url;
     if (location.n == 0) {
-        decide(a, VALIDATE_INCORRECT_RESPONSE, true,
-               "%s answered with a redirect without a Location", target_text(a));
+        validation_try_end(a->v, VALIDATE_INCORRECT_RESPONSE, true,
+                           "%s answered with a redirect without a Location", target_text(a));
         return;
     }
     if (a->hop >= p->redirects) {
-        decide(a, VALIDATE_CONNECTION, false, "more than %u redirects", p->redirects);
+        validation_try_end(a->v, VALIDATE_CONNECTION, false, "more than %u redirects",
+                           p->redirects);
         return;
     }
     if (!url_resolve(&url, &why, &a->url, location)) {
-        decide(a, VALIDATE_CONNECTION, false, "%s redirects to a URL that is not followed: %s",
-               target_text(a), why);
+        validation_try_end(a->v, VALIDATE_CONNECTION, false,
+                           "%s redirects to a URL that is not followed: %s", target_text(a), why);
         return;
     }
     unsigned port = url_port(a, &url);
     if (port != 80 && port != 443 && port != p->http_port) {
-        decide(a, VALIDATE_CONNECTION, false,
-               "%s redirects to port %u; only 80 and 443 are followed", target_text(a), port);
+        validation_try_end(a->v, VALIDATE_CONNECTION, false,
+                           "%s redirects to port %u; only 80 and 443 are followed", target_text(a),
+                           port);
         return;
     }
     a->url = url;
@@ -154,8 +136,8 @@ static void response_judge(struct attempt *a, const struct http_response *r)
         return;
     }
     if (r->status != 200) {
-        decide(a, VALIDATE_INCORRECT_RESPONSE, true, "%s answered %u instead of 200",
-               target_text(a), r->status);
+        validation_try_end(a->v, VALIDATE_INCORRECT_RESPONSE, true, "%s answered %u instead of 200",
+                           target_text(a), r->status);
         return;
     }
     body_judge(a, r->body);
@@ -171,10 +153,11 @@ static void on_response(struct dial_call *call, struct err why, const struct htt
     if (r != NULL)
         response_judge(a, r);
     else if (err_is(why, ERR_HTTP_TOO_LARGE))
-        decide(a, VALIDATE_INCORRECT_RESPONSE, true, "%s answered with more than %d bytes",
-               target_text(a), BODY_MAX);
+        validation_try_end(a->v, VALIDATE_INCORRECT_RESPONSE, true,
+                           "%s answered with more than %d bytes", target_text(a), BODY_MAX);
     else
-        decide(a, VALIDATE_CONNECTION, true, "%s: %s", target_text(a), err_text(why));
+        validation_try_end(a->v, VALIDATE_CONNECTION, true, "%s: %s", target_text(a),
+                           err_text(why));
 }
 
 // ---- the connection
@@ -204,7 +187,7 @@ static void request_send(struct attempt *a)
     a->call = (struct dial_call){.done = on_response};
     struct err e = dial_send(a->conn, &a->call, &request, r->policy->attempt_ms);
     if (failed(e))
-        decide(a, VALIDATE_INTERNAL, true, "%s", err_text(e));
+        validation_try_end(a->v, VALIDATE_INTERNAL, true, "%s", err_text(e));
     else
         a->calling = true;
 }
@@ -233,7 +216,7 @@ static void connect_failed(struct attempt *a, struct err why, const char *note)
     enum validate_problem problem = err_is(why, ERR_TLS_HANDSHAKE) || err_is(why, ERR_TLS_PROTOCOL)
                                         ? VALIDATE_TLS
                                         : VALIDATE_CONNECTION;
-    decide(a, problem, true, "%s %s", target_text(a), target_why(why, note));
+    validation_try_end(a->v, problem, true, "%s %s", target_text(a), target_why(why, note));
 }
 
 static void on_closed(void *ctx, struct dial_conn *c, struct err why, const char *note)
@@ -273,7 +256,8 @@ static void address_connect(struct attempt *a)
                   ? NULL
                   : dial_open(validation_shard(a->v), &options, &callbacks, a);
     if (a->conn == NULL)
-        decide(a, VALIDATE_INTERNAL, true, "this front end has no room for another connection");
+        validation_try_end(a->v, VALIDATE_INTERNAL, true,
+                           "this front end has no room for another connection");
 }
 
 static void on_target(struct target *t, enum validate_problem problem, bool again, const char *note)
@@ -282,9 +266,9 @@ static void on_target(struct target *t, enum validate_problem problem, bool agai
     if (problem == VALIDATE_OK)
         address_connect(a);
     else if (a->hop == 0)
-        decide(a, problem, again, "%s", note);
+        validation_try_end(a->v, problem, again, "%s", note);
     else
-        decide(a, problem, again, "%s (redirected to %.100s)", note, a->url.host);
+        validation_try_end(a->v, problem, again, "%s (redirected to %.100s)", note, a->url.host);
 }
 
 static void hop_begin(struct attempt *a)
@@ -293,7 +277,7 @@ static void hop_begin(struct attempt *a)
     a->target.done = on_target;
     if (!target_start(&a->target, validation_shard(a->v), validation_resolver(a->v),
                       a->v->request->policy, a->url.host, a->url.is_address, url_port(a, &a->url)))
-        decide(a, VALIDATE_INTERNAL, true, "no resolver could be started");
+        validation_try_end(a->v, VALIDATE_INTERNAL, true, "no resolver could be started");
 }
 
 static bool http_01_begin(struct validation *v)

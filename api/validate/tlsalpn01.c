@@ -3,7 +3,6 @@
 // Not one octet of application data is sent or read.
 #include <arpa/inet.h>
 #include <openssl/sha.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,28 +34,6 @@ static void attempt_free(struct attempt *a)
     free(a);
 }
 
-// decide ends the try and tells its outcome at once; the connection ends by itself.
-__attribute__((format(printf, 4, 5))) static void decide(struct attempt *a,
-                                                         enum validate_problem problem, bool again,
-                                                         const char *fmt, ...)
-{
-    struct validation *v = a->v;
-    char text[VALIDATE_DETAIL_MAX / 2];
-    va_list ap;
-    if (v == NULL) return;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    a->v = NULL;
-    if (a->conn != NULL && a->shaken)
-        dial_close(a->conn); // the end of our handshake and close_notify go out first
-    else if (a->conn != NULL)
-        dial_abort(a->conn); // on_closed frees
-    else
-        attempt_free(a);
-    validation_try_end(v, problem, again, "%s", text);
-}
-
 static void target_text(char out[ADDRESS_TEXT_MAX], const struct attempt *a)
 {
     address_text(out, target_address(&a->target));
@@ -85,8 +62,9 @@ static void on_established(void *ctx, const struct tls *tls)
     a->shaken = true;
     target_text(address, a);
     if (tls_alpn(tls) != TLS_ALPN_ACME_TLS) {
-        decide(a, VALIDATE_TLS, true,
-               "%s did not agree on the protocol \"acme-tls/1\" in the TLS handshake", address);
+        validation_try_end(a->v, VALIDATE_TLS, true,
+                           "%s did not agree on the protocol \"acme-tls/1\" in the TLS handshake",
+                           address);
         return;
     }
     key_authorization_digest(digest, a->v->request);
@@ -94,9 +72,10 @@ static void on_established(void *ctx, const struct tls *tls)
     const char *wrong = alpn_cert_judge(&arena, tls_peer_leaf(tls), &a->v->request->identifier,
                                         digest);
     if (wrong == NULL)
-        decide(a, VALIDATE_OK, false, "ok");
+        validation_try_end(a->v, VALIDATE_OK, false, "ok");
     else
-        decide(a, VALIDATE_INCORRECT_RESPONSE, true, "the certificate of %s %s", address, wrong);
+        validation_try_end(a->v, VALIDATE_INCORRECT_RESPONSE, true, "the certificate of %s %s",
+                           address, wrong);
     arena_fini(&arena);
 }
 
@@ -123,10 +102,11 @@ static void connect_failed(struct attempt *a, struct err why, const char *note)
     }
     bool tls = err_is(why, ERR_TLS_HANDSHAKE) || err_is(why, ERR_TLS_PROTOCOL);
     if (tls)
-        decide(a, VALIDATE_TLS, true, "%s (TLS with SNI %.80s)", note, a->sni);
+        validation_try_end(a->v, VALIDATE_TLS, true, "%s (TLS with SNI %.80s)", note, a->sni);
     else
-        decide(a, a->connected ? VALIDATE_TLS : VALIDATE_CONNECTION, true, "%s %s", address,
-               a->connected ? "did not finish the TLS handshake" : target_why(why, note));
+        validation_try_end(
+            a->v, a->connected ? VALIDATE_TLS : VALIDATE_CONNECTION, true, "%s %s", address,
+            a->connected ? "did not finish the TLS handshake" : target_why(why, note));
 }
 
 static void on_closed(void *ctx, struct dial_conn *c, struct err why, const char *note)
@@ -171,7 +151,8 @@ static bool address_connect(struct attempt *a)
     a->conn = options.tls == NULL ? NULL
                                   : dial_open(validation_shard(a->v), &options, &callbacks, a);
     if (a->conn != NULL) return true;
-    decide(a, VALIDATE_INTERNAL, true, "this front end has no room for another connection");
+    validation_try_end(a->v, VALIDATE_INTERNAL, true,
+                       "this front end has no room for another connection");
     return false;
 }
 
@@ -181,7 +162,7 @@ static void on_target(struct target *t, enum validate_problem problem, bool agai
     if (problem == VALIDATE_OK)
         (void)address_connect(a);
     else
-        decide(a, problem, again, "%s", note);
+        validation_try_end(a->v, problem, again, "%s", note);
 }
 
 // ---- the method
@@ -219,10 +200,13 @@ static void tls_alpn_01_abandon(struct validation *v)
     v->attempt = NULL;
     a->v = NULL;
     target_cancel(&a->target);
-    if (a->conn != NULL)
-        dial_abort(a->conn); // on_closed frees
-    else
+    if (a->conn == NULL)
         attempt_free(a);
+    else if (a->shaken)
+        dial_close(
+            a->conn); // the end of our handshake and close_notify go out first; on_closed frees
+    else
+        dial_abort(a->conn); // the same
 }
 
 static enum validate_problem tls_alpn_01_waits_for(const struct validation *v, char *out,

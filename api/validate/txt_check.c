@@ -1,22 +1,8 @@
 #include "api/validate/txt_check.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void txt_check_end(struct txt_check *c, enum validate_problem problem, bool again, const char *fmt,
-                   ...)
-{
-    struct validation *v = c->v;
-    char text[VALIDATE_DETAIL_MAX / 2];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    free(c);
-    validation_try_end(v, problem, again, "%s", text);
-}
 
 static void on_looked_up(struct lookup *l, enum lookup_outcome outcome,
                          const struct dns_answer *answer, const char *note)
@@ -25,7 +11,8 @@ static void on_looked_up(struct lookup *l, enum lookup_outcome outcome,
     if (outcome == LOOKUP_FOUND)
         c->judge(c, answer);
     else
-        txt_check_end(c, VALIDATE_DNS, true, "no TXT record at %.100s: %.200s", c->name, note);
+        validation_try_end(c->v, VALIDATE_DNS, true, "no TXT record at %.100s: %.200s", c->name,
+                           note);
 }
 
 bool txt_check_begin(struct validation *v, const char *prefix,
@@ -39,13 +26,13 @@ bool txt_check_begin(struct validation *v, const char *prefix,
     c->lookup.done = on_looked_up;
     v->attempt = c;
     if (strlen(prefix) + r->identifier.value.n > DNS_NAME_LEN_MAX) {
-        txt_check_end(c, VALIDATE_DNS, false, "the name is too long to have one below it at %s",
-                      prefix);
+        validation_try_end(c->v, VALIDATE_DNS, false,
+                           "the name is too long to have one below it at %s", prefix);
         return true;
     }
     snprintf(c->name, sizeof c->name, "%s%.*s", prefix, SLICE_ARG(r->identifier.value));
     if (!lookup_start(&c->lookup, validation_resolver(v), r->policy, c->name, DNS_TYPE_TXT))
-        txt_check_end(c, VALIDATE_INTERNAL, true, "no resolver could be started");
+        validation_try_end(c->v, VALIDATE_INTERNAL, true, "no resolver could be started");
     return true;
 }
 

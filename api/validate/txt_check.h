@@ -8,7 +8,7 @@ enum { TXT_SHOWN_MAX = 48 };
 
 struct txt_check {
     struct validation *v;
-    // judge looks at the records, of which there is at least one, and ends with txt_check_end.
+    // judge looks at the records, of which there is at least one, and ends with validation_try_end.
     void (*judge)(struct txt_check *c, const struct dns_answer *answer);
     struct lookup lookup;
     char name[DNS_NAME_LEN_MAX + 1]; // of the records
@@ -18,9 +18,6 @@ struct txt_check {
 // identifier. False without memory.
 bool txt_check_begin(struct validation *v, const char *prefix,
                      void (*judge)(struct txt_check *c, const struct dns_answer *answer));
-// txt_check_end frees `c` and ends the try, as validation_try_end does.
-void txt_check_end(struct txt_check *c, enum validate_problem problem, bool again, const char *fmt,
-                   ...) __attribute__((format(printf, 4, 5)));
 // txt_check_abandon and txt_check_waits_for are a method's.
 void txt_check_abandon(struct validation *v);
 enum validate_problem txt_check_waits_for(const struct validation *v, char *out, size_t size);

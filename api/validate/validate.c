@@ -156,9 +156,9 @@ void validation_try_end(struct validation *v, enum validate_problem problem, boo
     va_list ap;
     va_start(ap, fmt);
     v->last.problem = problem;
-    vsnprintf(v->last.detail, sizeof v->last.detail, fmt, ap);
+    vsnprintf(v->last.detail, VALIDATE_CAUSE_MAX, fmt, ap);
     va_end(ap);
-    v->attempt = NULL;
+    v->stage->abandon(v); // not before: what the cause is made of may be the try's
     if (problem == VALIDATE_OK && v->stage != &validate_caa && caa_is_asked(v->request)) {
         stage_begin(v, &validate_caa);
         return;
@@ -181,10 +181,8 @@ static void on_timer(struct timer *t)
         try_begin(v);
         return;
     }
-    const struct validate_method_row *row = v->stage;
-    char what[VALIDATE_DETAIL_MAX / 2];
-    enum validate_problem problem = row->waits_for(v, what, sizeof what);
-    row->abandon(v);
+    char what[VALIDATE_CAUSE_MAX];
+    enum validate_problem problem = v->stage->waits_for(v, what, sizeof what);
     validation_try_end(v, problem, true, "%s within %u ms", what, v->request->policy->attempt_ms);
 }
 

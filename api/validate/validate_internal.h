@@ -18,10 +18,14 @@ struct validation {
     void *attempt;                           // the method's, while a try is under way
 };
 
+enum { VALIDATE_CAUSE_MAX = VALIDATE_DETAIL_MAX / 2 };
+
 // struct validate_method_row is one method: begin starts a try, which ends by validation_try_end
-// (at the earliest as the last act of begin); abandon gives it up. begin returning false means that
-// no try could be started (out of memory). waits_for says, for a try whose time is over, what did
-// not come: a clause such as "10.1.2.3:80 did not answer", and what kind of problem that is.
+// (at the earliest as the last act of begin); abandon frees it, or leaves that to the end of its
+// connection, and sets v->attempt to NULL: also when it has ended, and where there is none. begin
+// returning false means that no try could be started (out of memory). waits_for says, for a try
+// whose time is over, what did not come: a clause such as "10.1.2.3:80 did not answer", and what
+// kind of problem that is.
 struct validate_method_row {
     const char *name; // for messages; NULL: the challenge's
     bool (*begin)(struct validation *v);
@@ -33,8 +37,9 @@ struct validate_method_row {
 // validation's owner.
 struct shard *validation_shard(const struct validation *v);
 struct resolver *validation_resolver(const struct validation *v);
-// validation_try_end ends a try: the cause without name, count and time, which validate.c adds.
-// `again` false: trying again cannot help.
+// validation_try_end ends a try and abandons it: neither may be touched afterwards. The cause is
+// without name, count and time, which validate.c adds, and may be made of what the try owns; at
+// most VALIDATE_CAUSE_MAX octets of it are told. `again` false: trying again cannot help.
 void validation_try_end(struct validation *v, enum validate_problem problem, bool again,
                         const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 // validation_target_allowed: the policy's networks (T29); called before connecting and again on the
