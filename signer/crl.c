@@ -1,21 +1,19 @@
 #include "signer/crl.h"
 
 #include <openssl/bytestring.h>
-#include <openssl/mem.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "proto/der/crl.h"
 #include "proto/der/der.h"
 #include "proto/err.h"
 #include "signer/tbs.h"
+#include "signer/x509.h"
 
 enum {
     HOUR_S = 3600,
     BACK_S = 300, // of thisUpdate: the request may have waited
     AHEAD_S = 5,
     LIFE_S_MAX = 31 * 86400,
-    YEAR_2050_S = 2524608000,
 };
 
 // ---- which URLs it is good for
@@ -105,31 +103,6 @@ enum crl_verdict crl_judge(const struct policy *p, const struct crl_request *r,
 
 // ---- build
 
-static int bytes_add(CBB *cbb, struct slice s) { return CBB_add_bytes(cbb, s.p, s.n); }
-
-static int time_add(CBB *cbb, int64_t unix_s)
-{
-    time_t t = (time_t)unix_s;
-    struct tm tm;
-    char text[32];
-    CBB value;
-    gmtime_r(&t, &tm);
-    bool utc = unix_s < YEAR_2050_S; // RFC 5280 section 5.1.2.4
-    size_t n = strftime(text, sizeof text, "%Y%m%d%H%M%SZ", &tm), skip = utc ? 2 : 0;
-    return CBB_add_asn1(cbb, &value, utc ? CBS_ASN1_UTCTIME : CBS_ASN1_GENERALIZEDTIME) &&
-           CBB_add_bytes(&value, (const uint8_t *)text + skip, n - skip) && CBB_flush(cbb);
-}
-
-// extension_begin opens an Extension and its OCTET STRING; CBB_flush of the list closes both.
-static int extension_begin(CBB *list, CBB *extension, CBB *value, struct slice oid, bool critical)
-{
-    CBB id;
-    return CBB_add_asn1(list, extension, CBS_ASN1_SEQUENCE) &&
-           CBB_add_asn1(extension, &id, CBS_ASN1_OBJECT) && bytes_add(&id, oid) &&
-           (!critical || CBB_add_asn1_bool(extension, 1)) &&
-           CBB_add_asn1(extension, value, CBS_ASN1_OCTETSTRING);
-}
-
 // entry_add: no reason is better than "unspecified" (RFC 5280 section 5.3.1).
 static int entry_add(CBB *list, const struct crl_revoked *e)
 {
@@ -137,11 +110,11 @@ static int entry_add(CBB *list, const struct crl_revoked *e)
     uint8_t code = (uint8_t)e->reason;
     if (!CBB_add_asn1(list, &entry, CBS_ASN1_SEQUENCE) ||
         !CBB_add_asn1(&entry, &serial, CBS_ASN1_INTEGER) ||
-        !CBB_add_bytes(&serial, e->serial, SERIAL_LEN) || !time_add(&entry, e->revoked_at))
+        !CBB_add_bytes(&serial, e->serial, SERIAL_LEN) || !x509_time_add(&entry, e->revoked_at))
         return 0;
     if (e->reason == 0) return CBB_flush(list);
     return CBB_add_asn1(&entry, &extensions, CBS_ASN1_SEQUENCE) &&
-           extension_begin(&extensions, &extension, &value, OID_CRL_REASON, false) &&
+           x509_extension_begin(&extensions, &extension, &value, OID_CRL_REASON, false) &&
            CBB_add_asn1(&value, &reason, CBS_ASN1_ENUMERATED) && CBB_add_bytes(&reason, &code, 1) &&
            CBB_flush(list);
 }
@@ -156,19 +129,10 @@ static int entries_add(CBB *tbs, const struct crl_request *r)
     return CBB_flush(tbs);
 }
 
-static int authority_add(CBB *list, struct slice key_id)
-{
-    CBB e, v, seq, id;
-    return extension_begin(list, &e, &v, OID_AUTHORITY_KEY_ID, false) &&
-           CBB_add_asn1(&v, &seq, CBS_ASN1_SEQUENCE) &&
-           CBB_add_asn1(&seq, &id, CBS_ASN1_CONTEXT_SPECIFIC | 0) && bytes_add(&id, key_id) &&
-           CBB_flush(list);
-}
-
 static int number_add(CBB *list, uint64_t number)
 {
     CBB e, v;
-    return extension_begin(list, &e, &v, OID_CRL_NUMBER, false) &&
+    return x509_extension_begin(list, &e, &v, OID_CRL_NUMBER, false) &&
            CBB_add_asn1_uint64(&v, number) && CBB_flush(list);
 }
 
@@ -178,7 +142,7 @@ static int place_add(CBB *list, const struct urls *urls, const struct crl_reques
 {
     CBB e, v, seq, point, full, url;
     char uri[CRL_URI_MAX];
-    if (!extension_begin(list, &e, &v, OID_ISSUING_DISTRIBUTION_POINT, true) ||
+    if (!x509_extension_begin(list, &e, &v, OID_ISSUING_DISTRIBUTION_POINT, true) ||
         !CBB_add_asn1(&v, &seq, CBS_ASN1_SEQUENCE) ||
         !CBB_add_asn1(&seq, &point, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
         !CBB_add_asn1(&point, &full, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0))
@@ -186,7 +150,7 @@ static int place_add(CBB *list, const struct urls *urls, const struct crl_reques
     for (size_t i = 0; i < urls->count; i++) {
         crl_uri(uri, urls->items[i], r->issuer, (uint32_t)r->shard);
         if (!CBB_add_asn1(&full, &url, CBS_ASN1_CONTEXT_SPECIFIC | 6) ||
-            !bytes_add(&url, slice_str(uri)))
+            !x509_bytes_add(&url, slice_str(uri)))
             return 0;
     }
     return CBB_flush(list);
@@ -199,28 +163,20 @@ static int tbs_add(CBB *out, const struct policy *p, const struct crl_request *r
     CBB tbs, tagged, list;
     urls_of(&urls, p);
     return CBB_add_asn1(out, &tbs, CBS_ASN1_SEQUENCE) && CBB_add_asn1_uint64(&tbs, 1) &&
-           bytes_add(&tbs, issuer->algorithm) && bytes_add(&tbs, issuer->cert.subject) &&
-           time_add(&tbs, r->this_update) && time_add(&tbs, r->next_update) &&
+           x509_bytes_add(&tbs, issuer->algorithm) && x509_bytes_add(&tbs, issuer->cert.subject) &&
+           x509_time_add(&tbs, r->this_update) && x509_time_add(&tbs, r->next_update) &&
            entries_add(&tbs, r) &&
            CBB_add_asn1(&tbs, &tagged, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) &&
            CBB_add_asn1(&tagged, &list, CBS_ASN1_SEQUENCE) &&
-           authority_add(&list, issuer->cert.ski) && number_add(&list, r->number) &&
+           x509_authority_key_add(&list, issuer->cert.ski) && number_add(&list, r->number) &&
            place_add(&list, &urls, r) && CBB_flush(out);
 }
 
 struct err crl_tbs_build(struct buf *out, const struct policy *p, const struct crl_request *r)
 {
     CBB cbb;
-    uint8_t *der = NULL;
-    size_t n = 0;
     if (!CBB_init(&cbb, 1024)) return ERR(NO_SPACE);
-    if (!tbs_add(&cbb, p, r) || !CBB_finish(&cbb, &der, &n)) {
-        CBB_cleanup(&cbb);
-        return ERR(CRYPTO);
-    }
-    struct err e = buf_add(out, slice_of(der, n));
-    OPENSSL_free(der);
-    return e;
+    return x509_finish(out, &cbb, tbs_add(&cbb, p, r));
 }
 
 // ---- lint

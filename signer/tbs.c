@@ -4,13 +4,12 @@
 #include <openssl/hmac.h>
 #include <openssl/mem.h>
 #include <openssl/sha.h>
-#include <stdio.h>
-#include <time.h>
 
 #include "proto/der/der.h"
 #include "proto/err.h"
+#include "signer/x509.h"
 
-enum { HOUR_S = 3600, YEAR_2050_S = 2524608000, KEY_ID_LEN = 20 };
+enum { HOUR_S = 3600, KEY_ID_LEN = 20 };
 
 void serial_make(uint8_t out[SERIAL_LEN], const uint8_t key[32], const struct intent *in,
                  const uint8_t hash[HASH_LEN])
@@ -32,36 +31,10 @@ void serial_make(uint8_t out[SERIAL_LEN], const uint8_t key[32], const struct in
     OPENSSL_cleanse(mac, sizeof mac);
 }
 
-static int bytes_add(CBB *cbb, struct slice s) { return CBB_add_bytes(cbb, s.p, s.n); }
-
-static int time_add(CBB *cbb, int64_t unix_s)
-{
-    time_t t = (time_t)unix_s;
-    struct tm tm;
-    char text[32];
-    CBB value;
-    gmtime_r(&t, &tm);
-    bool utc = unix_s < YEAR_2050_S; // RFC 5280 section 4.1.2.5
-    size_t n = strftime(text, sizeof text, "%Y%m%d%H%M%SZ", &tm),
-           skip = utc ? 2 : 0; // UTCTime has two digits of the year
-    return CBB_add_asn1(cbb, &value, utc ? CBS_ASN1_UTCTIME : CBS_ASN1_GENERALIZEDTIME) &&
-           CBB_add_bytes(&value, (const uint8_t *)text + skip, n - skip) && CBB_flush(cbb);
-}
-
-// extension_begin opens an Extension and its OCTET STRING; extension_end closes both.
-static int extension_begin(CBB *list, CBB *extension, CBB *value, struct slice oid, bool critical)
-{
-    CBB id;
-    return CBB_add_asn1(list, extension, CBS_ASN1_SEQUENCE) &&
-           CBB_add_asn1(extension, &id, CBS_ASN1_OBJECT) && bytes_add(&id, oid) &&
-           (!critical || CBB_add_asn1_bool(extension, 1)) &&
-           CBB_add_asn1(extension, value, CBS_ASN1_OCTETSTRING);
-}
-
 static int key_usage_add(CBB *list, bool rsa)
 {
     CBB e, v, bits;
-    return extension_begin(list, &e, &v, OID_KEY_USAGE, true) &&
+    return x509_extension_begin(list, &e, &v, OID_KEY_USAGE, true) &&
            CBB_add_asn1(&v, &bits, CBS_ASN1_BITSTRING) && CBB_add_u8(&bits, rsa ? 5 : 7) &&
            CBB_add_u8(&bits, rsa ? 0xa0 : 0x80) && CBB_flush(list);
 }
@@ -69,11 +42,13 @@ static int key_usage_add(CBB *list, bool rsa)
 static int ext_key_usage_add(CBB *list, bool client)
 {
     CBB e, v, seq, id;
-    if (!extension_begin(list, &e, &v, OID_EXT_KEY_USAGE, false) ||
+    if (!x509_extension_begin(list, &e, &v, OID_EXT_KEY_USAGE, false) ||
         !CBB_add_asn1(&v, &seq, CBS_ASN1_SEQUENCE))
         return 0;
-    if (!CBB_add_asn1(&seq, &id, CBS_ASN1_OBJECT) || !bytes_add(&id, OID_SERVER_AUTH)) return 0;
-    if (client && (!CBB_add_asn1(&seq, &id, CBS_ASN1_OBJECT) || !bytes_add(&id, OID_CLIENT_AUTH)))
+    if (!CBB_add_asn1(&seq, &id, CBS_ASN1_OBJECT) || !x509_bytes_add(&id, OID_SERVER_AUTH))
+        return 0;
+    if (client &&
+        (!CBB_add_asn1(&seq, &id, CBS_ASN1_OBJECT) || !x509_bytes_add(&id, OID_CLIENT_AUTH)))
         return 0;
     return CBB_flush(list);
 }
@@ -82,23 +57,14 @@ static int names_add(CBB *list, const struct intent *in)
 {
     CBB e, v, seq, name;
     // Critical, because the subject is empty (RFC 5280 section 4.2.1.6).
-    if (!extension_begin(list, &e, &v, OID_SUBJECT_ALT_NAME, true) ||
+    if (!x509_extension_begin(list, &e, &v, OID_SUBJECT_ALT_NAME, true) ||
         !CBB_add_asn1(&v, &seq, CBS_ASN1_SEQUENCE))
         return 0;
     for (size_t i = 0; i < in->name_count; i++) {
         unsigned tag = CBS_ASN1_CONTEXT_SPECIFIC | (in->names[i].type == IDENTIFIER_DNS ? 2 : 7);
-        if (!CBB_add_asn1(&seq, &name, tag) || !bytes_add(&name, in->names[i].value)) return 0;
+        if (!CBB_add_asn1(&seq, &name, tag) || !x509_bytes_add(&name, in->names[i].value)) return 0;
     }
     return CBB_flush(list);
-}
-
-static int authority_add(CBB *list, struct slice key_id)
-{
-    CBB e, v, seq, id;
-    return extension_begin(list, &e, &v, OID_AUTHORITY_KEY_ID, false) &&
-           CBB_add_asn1(&v, &seq, CBS_ASN1_SEQUENCE) &&
-           CBB_add_asn1(&seq, &id, CBS_ASN1_CONTEXT_SPECIFIC | 0) && bytes_add(&id, key_id) &&
-           CBB_flush(list);
 }
 
 // subject_key_add: the first 160 bits of SHA-256 over the key's bits (RFC 7093 section 2, method
@@ -114,7 +80,7 @@ static int subject_key_add(CBB *list, struct slice spki)
         !CBS_get_asn1(&seq, &bits, CBS_ASN1_BITSTRING) || !CBS_get_u8(&bits, &unused))
         return 0;
     SHA256(CBS_data(&bits), CBS_len(&bits), digest);
-    return extension_begin(list, &e, &v, OID_SUBJECT_KEY_ID, false) &&
+    return x509_extension_begin(list, &e, &v, OID_SUBJECT_KEY_ID, false) &&
            CBB_add_asn1(&v, &id, CBS_ASN1_OCTETSTRING) && CBB_add_bytes(&id, digest, KEY_ID_LEN) &&
            CBB_flush(list);
 }
@@ -122,7 +88,7 @@ static int subject_key_add(CBB *list, struct slice spki)
 static int no_rev_avail_add(CBB *list)
 {
     CBB e, v, null;
-    return extension_begin(list, &e, &v, OID_NO_REV_AVAIL, false) &&
+    return x509_extension_begin(list, &e, &v, OID_NO_REV_AVAIL, false) &&
            CBB_add_asn1(&v, &null, CBS_ASN1_NULL) && CBB_flush(list);
 }
 
@@ -132,13 +98,13 @@ static int crl_points_add(CBB *list, const struct intent *in, const struct profi
     char uri[CRL_URI_MAX];
     CBB e, v, points, point, name, full, url;
     crl_uri(uri, p->settings->crl_url, in->issuer, in->crl_shard);
-    return extension_begin(list, &e, &v, OID_CRL_DISTRIBUTION_POINTS, false) &&
+    return x509_extension_begin(list, &e, &v, OID_CRL_DISTRIBUTION_POINTS, false) &&
            CBB_add_asn1(&v, &points, CBS_ASN1_SEQUENCE) &&
            CBB_add_asn1(&points, &point, CBS_ASN1_SEQUENCE) &&
            CBB_add_asn1(&point, &name, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) &&
            CBB_add_asn1(&name, &full, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) &&
            CBB_add_asn1(&full, &url, CBS_ASN1_CONTEXT_SPECIFIC | 6) &&
-           bytes_add(&url, slice_str(uri)) && CBB_flush(list);
+           x509_bytes_add(&url, slice_str(uri)) && CBB_flush(list);
 }
 
 static int extensions_add(CBB *tbs, const struct intent *in, const struct profile *p,
@@ -151,7 +117,7 @@ static int extensions_add(CBB *tbs, const struct intent *in, const struct profil
            CBB_add_asn1(&tagged, &list, CBS_ASN1_SEQUENCE) &&
            key_usage_add(&list, kind.type == KEY_RSA) &&
            ext_key_usage_add(&list, p->settings->client_auth) && subject_key_add(&list, in->spki) &&
-           authority_add(&list, issuer->cert.ski) && names_add(&list, in) &&
+           x509_authority_key_add(&list, issuer->cert.ski) && names_add(&list, in) &&
            (!profile_has_crl(p) || crl_points_add(&list, in, p)) &&
            (!p->settings->no_rev_avail || no_rev_avail_add(&list)) && CBB_flush(tbs);
 }
@@ -163,25 +129,12 @@ static int tbs_add(CBB *out, const struct intent *in, const struct profile *p,
     return CBB_add_asn1(out, &tbs, CBS_ASN1_SEQUENCE) &&
            CBB_add_asn1(&tbs, &version, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) &&
            CBB_add_asn1_uint64(&version, 2) && CBB_add_asn1(&tbs, &number, CBS_ASN1_INTEGER) &&
-           CBB_add_bytes(&number, serial, SERIAL_LEN) && bytes_add(&tbs, issuer->algorithm) &&
-           bytes_add(&tbs, issuer->cert.subject) &&
+           CBB_add_bytes(&number, serial, SERIAL_LEN) && x509_bytes_add(&tbs, issuer->algorithm) &&
+           x509_bytes_add(&tbs, issuer->cert.subject) &&
            CBB_add_asn1(&tbs, &validity, CBS_ASN1_SEQUENCE) &&
-           time_add(&validity, in->not_before) && time_add(&validity, in->not_after) &&
-           CBB_add_asn1(&tbs, &subject, CBS_ASN1_SEQUENCE) && bytes_add(&tbs, in->spki) &&
+           x509_time_add(&validity, in->not_before) && x509_time_add(&validity, in->not_after) &&
+           CBB_add_asn1(&tbs, &subject, CBS_ASN1_SEQUENCE) && x509_bytes_add(&tbs, in->spki) &&
            extensions_add(&tbs, in, p, issuer) && CBB_flush(out);
-}
-
-static struct err finish(struct buf *out, CBB *cbb, int ok)
-{
-    uint8_t *der = NULL;
-    size_t n = 0;
-    if (!ok || !CBB_finish(cbb, &der, &n)) {
-        CBB_cleanup(cbb);
-        return ERR(CRYPTO);
-    }
-    struct err e = buf_add(out, slice_of(der, n));
-    OPENSSL_free(der);
-    return e;
 }
 
 struct err tbs_build(struct buf *out, const struct intent *in, const struct profile *p,
@@ -189,7 +142,7 @@ struct err tbs_build(struct buf *out, const struct intent *in, const struct prof
 {
     CBB cbb;
     if (!CBB_init(&cbb, 1024)) return ERR(NO_SPACE);
-    return finish(out, &cbb, tbs_add(&cbb, in, p, issuer, serial));
+    return x509_finish(out, &cbb, tbs_add(&cbb, in, p, issuer, serial));
 }
 
 struct err certificate_build(struct buf *out, struct slice tbs, struct slice algorithm,
@@ -197,8 +150,9 @@ struct err certificate_build(struct buf *out, struct slice tbs, struct slice alg
 {
     CBB cbb, seq, bits;
     if (!CBB_init(&cbb, 1024)) return ERR(NO_SPACE);
-    return finish(out, &cbb,
-                  CBB_add_asn1(&cbb, &seq, CBS_ASN1_SEQUENCE) && bytes_add(&seq, tbs) &&
-                      bytes_add(&seq, algorithm) && CBB_add_asn1(&seq, &bits, CBS_ASN1_BITSTRING) &&
-                      CBB_add_u8(&bits, 0) && bytes_add(&bits, signature) && CBB_flush(&cbb));
+    return x509_finish(out, &cbb,
+                       CBB_add_asn1(&cbb, &seq, CBS_ASN1_SEQUENCE) && x509_bytes_add(&seq, tbs) &&
+                           x509_bytes_add(&seq, algorithm) &&
+                           CBB_add_asn1(&seq, &bits, CBS_ASN1_BITSTRING) && CBB_add_u8(&bits, 0) &&
+                           x509_bytes_add(&bits, signature) && CBB_flush(&cbb));
 }
