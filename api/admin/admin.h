@@ -150,6 +150,10 @@ void *admin_new(struct admin_call *c, size_t size);
 // for an error of the store or of memory.
 void admin_begin(struct admin_call *c, struct json_out *o);
 void admin_respond(struct admin_call *c, struct json_out *o);
+// admin_items_begin begins the document of a list, whose items come next; admin_items_respond ends
+// the call with it. `next` is the cursor of the next page; empty: this was the last.
+void admin_items_begin(struct admin_call *c, struct json_out *o);
+void admin_items_respond(struct admin_call *c, struct json_out *o, struct slice next);
 void admin_fail(struct admin_call *c, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void admin_fail_err(struct admin_call *c, struct err e);

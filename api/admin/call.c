@@ -106,6 +106,25 @@ void admin_begin(struct admin_call *c, struct json_out *o)
     json_out_begin(o, &c->out);
 }
 
+void admin_items_begin(struct admin_call *c, struct json_out *o)
+{
+    admin_begin(c, o);
+    json_object_begin(o);
+    json_key(o, "items");
+    json_array_begin(o);
+}
+
+void admin_items_respond(struct admin_call *c, struct json_out *o, struct slice next)
+{
+    json_array_end(o);
+    if (next.n > 0) {
+        json_key(o, "next");
+        json_put_string(o, next);
+    }
+    json_object_end(o);
+    admin_respond(c, o);
+}
+
 void admin_respond(struct admin_call *c, struct json_out *o)
 {
     struct err e = json_out_end(o);

@@ -156,20 +156,16 @@ static void on_listed(struct store_cmd *cmd, struct err err)
     struct list_call *l = LIST_OWNER(LIST_OWNER(cmd, struct store_certificates_list, cmd),
                                      struct list_call, list);
     struct admin_call *c = l->c;
+    char next[ID_TEXT_LEN + 1] = "";
     struct json_out o;
     if (failed(err)) {
         admin_fail_err(c, err);
         return;
     }
-    admin_begin(c, &o);
-    json_object_begin(&o);
-    json_key(&o, "items");
-    json_array_begin(&o);
+    admin_items_begin(c, &o);
     for (size_t i = 0; i < l->list.out_count; i++) certificate_put(c, &o, &l->list.out[i]);
-    json_array_end(&o);
-    if (!id_is_zero(&l->list.next)) id_put(&o, "next", &l->list.next);
-    json_object_end(&o);
-    admin_respond(c, &o);
+    if (!id_is_zero(&l->list.next)) id_text(next, &l->list.next);
+    admin_items_respond(c, &o, slice_str(next));
 }
 
 static void on_shown(struct store_cmd *cmd, struct err err)

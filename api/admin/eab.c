@@ -357,24 +357,19 @@ static void on_listed(struct store_cmd *cmd, struct err err)
         admin_fail_err(c, err);
         return;
     }
-    admin_begin(c, &o);
-    json_object_begin(&o);
-    json_key(&o, "items");
-    json_array_begin(&o);
+    admin_items_begin(c, &o);
     for (size_t i = 0; i < l->list.out_count; i++) {
         json_object_begin(&o);
         key_members_put(&o, &l->list.out[i], edge_db_now_us(c->edge));
         json_object_end(&o);
     }
-    json_array_end(&o);
+    const char *next = "";
     if (l->list.more) {
         const struct eab_row *last = &l->list.out[l->list.out_count - 1];
-        admin_put_slice(&o, "next",
-                        slice_str(arena_printf(c->arena, "%" SLICE_FMT "/%" SLICE_FMT,
-                                               SLICE_ARG(last->tenant), SLICE_ARG(last->kid))));
+        next = arena_printf(c->arena, "%" SLICE_FMT "/%" SLICE_FMT, SLICE_ARG(last->tenant),
+                            SLICE_ARG(last->kid));
     }
-    json_object_end(&o);
-    admin_respond(c, &o);
+    admin_items_respond(c, &o, slice_str(next));
 }
 
 void admin_eab_list(struct admin_call *c)

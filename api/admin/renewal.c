@@ -291,18 +291,13 @@ static void on_listed(struct store_cmd *cmd, struct err err)
         admin_fail_err(l->c, err);
         return;
     }
-    admin_begin(l->c, &o);
-    json_object_begin(&o);
-    json_key(&o, "items");
-    json_array_begin(&o);
+    admin_items_begin(l->c, &o);
     for (size_t i = 0; i < l->list.out_count; i++) {
         json_object_begin(&o);
         rule_members_put(&o, &l->list.out[i], edge_db_now_us(l->c->edge));
         json_object_end(&o);
     }
-    json_array_end(&o);
-    json_object_end(&o);
-    admin_respond(l->c, &o);
+    admin_items_respond(l->c, &o, SLICE_NONE);
 }
 
 void admin_renewal_list(struct admin_call *c)
