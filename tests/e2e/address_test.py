@@ -1,19 +1,16 @@
 """address: certificates for IP addresses (RFC 8738), by http-01 and tls-alpn-01, IPv4 and IPv6; what is asked for in another form, or outside the profile's networks, is refused with a reason."""
-import datetime
 import hashlib
 import http.server
 import ipaddress
-import os
 import socket
-import ssl
 import threading
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from certmill import Client, Dev, check
+from tls_server import TlsServer
 
 V4, V6 = "127.0.0.1", "::1"
 
@@ -47,48 +44,10 @@ class Web:
         self.server.server_close()
 
 
-class Alpn:
-    """Answers tls-alpn-01 for one address, and remembers the server names of the handshakes."""
-
-    def __init__(self, folder, address, port, key_authorization):
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ACME challenge")])
-        now = datetime.datetime.utcnow()
-        digest = b"\x04\x20" + hashlib.sha256(key_authorization.encode()).digest()
-        certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7).not_valid_before(now).not_valid_after(now + datetime.timedelta(1))
-                       .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
-                       .add_extension(x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.5.5.7.1.31"), digest), True).sign(key, hashes.SHA256()))
-        path = os.path.join(folder, "alpn.pem")
-        with open(path, "wb") as f:
-            f.write(certificate.public_bytes(serialization.Encoding.PEM))
-            f.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        self.names, self.ended = [], False
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(path)
-        self.context.set_alpn_protocols(["acme-tls/1"])
-        self.context.sni_callback = lambda tls, server_name, context: self.names.append(server_name)
-        self.socket = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-        self.socket.settimeout(0.1)
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-
-    def serve(self):
-        while not self.ended:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                continue
-            connection.settimeout(3)
-            try:
-                with self.context.wrap_socket(connection, server_side=True) as tls:
-                    tls.recv(1)
-            except OSError:
-                pass
-
-    def close(self):
-        self.ended = True
-        self.thread.join()
-        self.socket.close()
+def alpn_server(folder, address, port, key_authorization):
+    """Answers tls-alpn-01 for one address."""
+    digest = b"\x04\x20" + hashlib.sha256(key_authorization.encode()).digest()
+    return TlsServer(folder, address, port, ["acme-tls/1"], x509.IPAddress(ipaddress.ip_address(address)), [x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31"), digest)])
 
 
 def request_for(addresses, names):
@@ -148,7 +107,7 @@ def tls_alpn_01(dev, client, address, reverse):
     (url,) = made["authorizations"]
     authorization = client.post(url).json()
     (challenge,) = [c for c in authorization["challenges"] if c["type"] == "tls-alpn-01"]
-    server = Alpn(dev.dir, address, dev.tls_alpn_port, challenge["token"] + "." + client.key.thumbprint())
+    server = alpn_server(dev.dir, address, dev.tls_alpn_port, challenge["token"] + "." + client.key.thumbprint())
     check(client.post(challenge["url"], {}).status == 200, "challenge")
     authorization = client.poll(url, ("pending", "processing"))
     server.close()
